@@ -1,1 +1,34 @@
-//! Placeholder of the skeleton.
+//! The words every other crate speaks: identifiers, specs, facts, allocations, resources and the compiled files
+//! that `tenantd` hands to the programs inside a tenant's unit.
+//!
+//! Plain types. Whatever exists here was made from valid input; nothing here reads a file, a clock or the environment.
+#![forbid(unsafe_code)]
+
+mod allocation;
+mod compiled;
+mod exit;
+mod facts;
+mod feature;
+mod id;
+mod limits;
+mod paths;
+mod resource;
+mod settings;
+mod spec;
+mod world;
+
+pub use allocation::{Allocation, Proof, TenantNetwork};
+pub use compiled::{
+    BpfFilter, CONFINEMENT_FORMAT, Confinement, HostLink, LandlockRule, LandlockRuleset, NETWORK_FORMAT,
+    Network, READINESS_FORMAT, Readiness, Rlimit, Service,
+};
+pub use exit::Exit;
+pub use facts::{Controller, Facts};
+pub use feature::Feature;
+pub use id::{IdError, TenantId};
+pub use limits::{ByteSize, CpuQuota, LimitError, Limits};
+pub use paths::{Paths, cell};
+pub use resource::{Account, Content, Key, Kind, Owner, PropertyValue, Resource};
+pub use settings::{AddressPool, Defaults, Pools, Purge, Registries, Settings, SettingsError, UidPool};
+pub use spec::{Spec, SpecError, SpecFile};
+pub use world::World;

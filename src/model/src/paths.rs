@@ -1,0 +1,111 @@
+//! Where things lie on the host. One table, so that no other crate spells a path.
+
+use std::path::{Path, PathBuf};
+
+use crate::TenantId;
+
+/// The places of a host, all below one root so that a test can put them elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    root: PathBuf,
+}
+
+impl Paths {
+    /// The places below `root`; `/` on a real host.
+    pub fn below(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The places of the running host.
+    pub fn host() -> Self {
+        Self::below("/")
+    }
+
+    fn at(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// `/etc/tenantd/tenantd.toml`: the operator's settings.
+    pub fn settings(&self) -> PathBuf {
+        self.at("etc/tenantd/tenantd.toml")
+    }
+
+    /// `/etc/tenantd/tenants.d`: one spec file per tenant.
+    pub fn specs(&self) -> PathBuf {
+        self.at("etc/tenantd/tenants.d")
+    }
+
+    /// The spec file of one tenant.
+    pub fn spec(&self, id: &TenantId) -> PathBuf {
+        self.specs().join(format!("{id}.toml"))
+    }
+
+    /// `/etc/userdb`: user and group records that nss-systemd reads.
+    pub fn userdb(&self) -> PathBuf {
+        self.at("etc/userdb")
+    }
+
+    /// `/var/lib/tenantd`: tenantd's own state.
+    pub fn state(&self) -> PathBuf {
+        self.at("var/lib/tenantd")
+    }
+
+    /// The database of allocations and of operations under way.
+    pub fn database(&self) -> PathBuf {
+        self.state().join("state.db")
+    }
+
+    /// Installed runtimes, `<runtime>/<version>/`.
+    pub fn runtimes(&self) -> PathBuf {
+        self.state().join("runtimes")
+    }
+
+    /// Root-owned files compiled for one tenant; bound read-only into its cell.
+    pub fn compiled(&self, id: &TenantId) -> PathBuf {
+        self.state().join("compiled").join(id.system_name())
+    }
+
+    /// Data of one tenant: root-owned, holding `home/`, `state/` and `workspace/` owned by the tenant.
+    pub fn data(&self, id: &TenantId) -> PathBuf {
+        self.at("var/lib/tenants").join(id.system_name())
+    }
+
+    /// `/var/lib/tenants`.
+    pub fn all_data(&self) -> PathBuf {
+        self.at("var/lib/tenants")
+    }
+
+    /// `/usr/share/tenantd/policies`: security as data, as shipped.
+    pub fn policies(&self) -> PathBuf {
+        self.at("usr/share/tenantd/policies")
+    }
+
+    /// The pinned network namespace of one tenant.
+    pub fn netns(&self, id: &TenantId) -> PathBuf {
+        self.at("run/netns").join(format!("t-{}", id.system_name()))
+    }
+
+    /// The place where enabling a tenant puts its link.
+    pub fn enabled_units(&self) -> PathBuf {
+        self.at("etc/systemd/system/tenants.target.wants")
+    }
+
+    /// The root everything lies below.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+/// Places inside a cell, the same for every tenant.
+pub mod cell {
+    /// The tenant's compiled files, read-only.
+    pub const CELL: &str = "/run/tenantd/cell";
+    /// The confinement file that `tenant-exec` reads.
+    pub const CONFINEMENT: &str = "/run/tenantd/cell/confinement.json";
+    /// A root-owned, world-readable file that Landlock must refuse: `tenant-exec` proves the ruleset on it.
+    pub const CANARY: &str = "/run/tenantd/cell/canary";
+    /// Rendered configuration of the gateway, read-only.
+    pub const CONFIG: &str = "/run/tenantd/cell/config";
+    /// The sealed runtime, read-only.
+    pub const RUNTIME: &str = "/run/tenantd/runtime";
+}
