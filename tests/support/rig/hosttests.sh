@@ -1,0 +1,72 @@
+# shellcheck shell=bash
+# The tests in tests/host: which host each file gets, and running them there. A file may say at its top
+#   # level: bare|package|tenants   what its host starts with (tenants if not said; see host.sh)
+#   # hosts: nspawn qemu            on which kinds it runs (both if not said)
+#   # host: own                     not to be shared with another file (on QEMU; nspawn hosts are never shared)
+# outside_*.sh run on the build machine and drive hosts themselves.
+
+# host_tests KIND SUITE [FILTER]: run and report all tests for such hosts; the filter is a regular expression on
+# "file: sentence".
+host_tests() {
+    local kind=$1 suite=$2 file group groups=()
+    export RIG_KIND=$1 RIG_SUITE=$2 RIG_FILTER=${3:-.}
+    for file in "$CHECKOUT"/tests/host/*.sh; do
+        if [[ ${file##*/} == outside_* ]] || ! test_file_wanted "$file"; then
+            continue
+        fi
+        group=$(test_file_says "$file" level tenants)
+        if [ "$kind" = nspawn ] || [ -n "$(test_file_says "$file" host "")" ]; then
+            group=$group:$(basename "$file" .sh)
+        fi
+        groups+=("$group $file")
+    done
+    while read -r group; do
+        [ -z "$group" ] || host_test_group "$group" < <(printf '%s\n' "${groups[@]}")
+    done < <(printf '%s\n' "${groups[@]}" | cut -d' ' -f1 | sort -u)
+    for file in "$CHECKOUT"/tests/host/outside_*.sh; do
+        test_file_wanted "$file" || continue
+        RIG_OUTSIDE=yes RIG_TIMEOUT=${RIG_TIMEOUT:-900} bash "$RIG_DIR/inhost/run_tests.sh" "$file" |
+            report_results "$kind-$suite"
+    done
+    [ "$RIG_FILTER" != . ] || report_expected "$kind-$suite"
+}
+
+# host_test_group GROUP: boot one host for the files of a group (lines "GROUP FILE" on standard input) and run them.
+host_test_group() {
+    local wanted=$1 name=tests-${1#*:} where=$RIG_KIND-$RIG_SUITE group file files=() status=0
+    while read -r group file; do
+        [ "$group" != "$wanted" ] || files+=("/opt/rig/host/${file##*/}")
+    done
+    if ! host_boot "$name" "$RIG_KIND" "$RIG_SUITE" "${wanted%%:*}" </dev/null >&2 ||
+        ! host_put "$name" "$RIG_DIR/inhost" "$CHECKOUT/tests/host" /opt/rig; then
+        report fail "$where" "${wanted#*:}: its host boots"
+        return
+    fi
+    host_run "$name" env RIG_KIND="$RIG_KIND" RIG_SUITE="$RIG_SUITE" RIG_FILTER="$RIG_FILTER" \
+        RIG_TIMEOUT="${RIG_TIMEOUT:-$(test_timeout)}" bash /opt/rig/inhost/run_tests.sh "${files[@]}" </dev/null |
+        report_results "$where" || status=$?
+    [ "$status" -eq 0 ] || report fail "$where" "${wanted#*:}: its host lasts to the end" "" "status $status"
+    host_stop "$name"
+}
+
+# test_timeout: the seconds a single test may take; emulated processors are many times slower.
+test_timeout() { if [ "$RIG_KIND" = qemu ]; then echo 600; else echo 120; fi; }
+
+# test_file_wanted FILE: whether the file runs on this kind of host and has a test that the filter takes.
+test_file_wanted() {
+    local label sentence
+    [ -e "$1" ] || return
+    label=$(basename "$1" .sh)
+    [[ " $(test_file_says "$1" hosts "nspawn qemu") " == *" $RIG_KIND "* ]] || return
+    while read -r sentence; do
+        [[ "$label: ${sentence//_/ }" =~ $RIG_FILTER ]] && return
+    done < <(sed -n 's/^test_\([a-z0-9_]*\) *().*/\1/p' "$1")
+    return 1
+}
+
+# test_file_says FILE KEY DEFAULT: what a "# KEY: VALUE" line at the top of the file says.
+test_file_says() {
+    local said
+    said=$(sed -n -e '/^[^#]/q' -e "s/^# *$2: *//p" "$1" | head -n 1)
+    printf '%s\n' "${said:-$3}"
+}

@@ -1,0 +1,95 @@
+# shellcheck shell=bash
+# QEMU hosts: a stock Debian kernel in a machine of its own, without a network card; commands go over virtio-serial.
+
+QEMU_PORTS=3
+QEMU_BOOT_SECONDS=${QEMU_BOOT_SECONDS:-240}
+
+# qemu_start HOST-DIR: boot; returns when the host's start jobs are done.
+qemu_start() {
+    local dir=$1 port arguments=()
+    mapfile -t arguments < <(qemu_accelerator "$dir")
+    for ((port = 0; port < QEMU_PORTS; port++)); do
+        arguments+=(-chardev "socket,id=port$port,path=port$port.sock,server=on,wait=off"
+            -device "virtserialport,chardev=port$port,name=rig$port")
+    done
+    (
+        cd "$dir" || exit
+        exec setsid qemu-system-x86_64 -smp 2 -m "${QEMU_MEMORY:-2048}" -nic none -display none -monitor none \
+            -serial file:console.log -no-reboot -device virtio-rng-pci -device virtio-serial-pci \
+            -kernel kernel -initrd initrd \
+            -append "root=/dev/vda rw console=ttyS0 quiet" \
+            -drive file=disk.qcow2,if=virtio,discard=unmap -drive file=quota.img,if=virtio,format=raw \
+            "${arguments[@]}" </dev/null >qemu.log 2>&1
+    ) &
+    process_line $! >>"$dir/processes"
+    disown $!
+    python3 "$RIG_DIR/channel.py" --wait "$QEMU_BOOT_SECONDS" "$dir" \
+        systemctl is-system-running --wait --quiet </dev/null && return
+    [ "$(qemu_run "$dir" systemctl is-system-running </dev/null)" != degraded ] || return 0
+    say "the QEMU host did not boot; the end of its console:"
+    tail -n 40 "$dir/qemu.log" "$dir/console.log" >&2
+    return 1
+}
+
+# qemu_accelerator HOST-DIR: QEMU's arguments for the fastest processor that works: KVM where a probe guest reaches its
+# kernel's first message, else emulation.
+qemu_accelerator() {
+    local probe=$RIG_CACHE/kvm-probe verdict
+    # The answer holds for as long as this machine is up.
+    verdict=$(sed -n "s/^$(cat /proc/sys/kernel/random/boot_id) //p" "$probe" 2>/dev/null)
+    if [ -z "$verdict" ]; then
+        verdict=tcg
+        if [ -w /dev/kvm ] && timeout 10 qemu-system-x86_64 -accel kvm -m 256 -nic none -display none -monitor none \
+            -no-reboot -serial stdio -kernel "$1/kernel" -append 'console=ttyS0 panic=-1 earlyprintk=serial' \
+            </dev/null 2>&1 | grep -q 'Linux version'; then
+            verdict=kvm
+        fi
+        printf '%s %s\n' "$(cat /proc/sys/kernel/random/boot_id)" "$verdict" >"$probe"
+    fi
+    if [ "$verdict" = kvm ]; then
+        printf '%s\n' -accel kvm -cpu host
+    else
+        printf '%s\n' -accel tcg,thread=multi,tb-size=1024 -cpu max
+    fi
+}
+
+# qemu_run HOST-DIR CMD…: run CMD in the host as root with our standard streams; exits with its status.
+qemu_run() { python3 "$RIG_DIR/channel.py" "$@"; }
+
+# qemu_off HOST-DIR: power off cleanly, as "systemctl poweroff" does.
+qemu_off() {
+    local dir=$1 line tries
+    qemu_run "$dir" systemctl --no-block poweroff </dev/null
+    line=$(tail -n 1 "$dir/processes")
+    for ((tries = 0; tries < 1200; tries++)); do
+        process_alive "$line" || break
+        sleep 0.1
+    done
+    processes_end "$dir"
+}
+
+# qemu_keep HOST-DIR LEVEL-DIR: make the stopped host's disk a level that other hosts start from.
+qemu_keep() {
+    cp -a "$1/kernel" "$1/initrd" "$2"
+    mv "$1/disk.qcow2" "$2"
+}
+
+# qemu_base SUITE VARIANT LEVEL-DIR: the level of a bare host.
+qemu_base() {
+    local root
+    root=$(rootfs "$1" "$2") || return
+    step "making the $1 disk image"
+    cp "$root"/boot/vmlinuz-* "$3/kernel" && cp "$root"/boot/initrd.img-* "$3/initrd" || return
+    truncate -s 8G "$3/disk.raw"
+    shown_on_failure mkfs.ext4 mkfs.ext4 -q -E lazy_itable_init=1,lazy_journal_init=1 -L root -d "$root" "$3/disk.raw"
+}
+
+# qemu_disk LEVEL-DIR HOST-DIR: give a new host its disk, and an empty second one with project quotas.
+qemu_disk() {
+    local backing=disk.qcow2 format=qcow2
+    [ -e "$1/disk.raw" ] && backing=disk.raw format=raw
+    ln -s "$1/kernel" "$1/initrd" "$2"
+    qemu-img create -q -f qcow2 -F "$format" -b "$1/$backing" "$2/disk.qcow2" || return
+    truncate -s 512M "$2/quota.img"
+    mkfs.ext4 -q -O project,quota -E lazy_itable_init=1,lazy_journal_init=1 -L quota "$2/quota.img"
+}

@@ -1,0 +1,60 @@
+# shellcheck shell=bash
+# The one report of a run: a line per test on standard output, and at the end how many passed, failed and were skipped.
+
+# report_begin: start counting. Needs run_begin.
+report_begin() { : >"$RUN/report"; }
+
+# report VERDICT WHERE SENTENCE [SECONDS [REASON]]: VERDICT is pass, fail or skip.
+report() {
+    local verdict=$1 where=$2 sentence=$3 seconds=${4:-} reason=${5:-}
+    printf '%s\t%s\t%s\n' "$verdict" "$where" "$sentence" >>"$RUN/report"
+    printf '%-4s  %-15s  %s%s%s\n' "$verdict" "$where" "$sentence" "${seconds:+  ($seconds s)}" "${reason:+  [$reason]}"
+}
+
+# report_check WHERE SENTENCE CMD…: one test that is a command; its output is shown if it fails, status 77 skips.
+report_check() {
+    local where=$1 sentence=$2 log=$RUN/check.log status=0 started=$SECONDS
+    shift 2
+    ("$@") >"$log" 2>&1 </dev/null || status=$?
+    case $status in
+        0) report pass "$where" "$sentence" "$((SECONDS - started))" ;;
+        77) report skip "$where" "$sentence" "" "$(tail -n 1 "$log")" ;;
+        *)
+            report fail "$where" "$sentence" "$((SECONDS - started))" "status $status"
+            tail -n 200 "$log" | sed 's/^/    | /'
+            ;;
+    esac
+}
+
+# report_results WHERE: read the lines of inhost/run_tests.sh on standard input.
+report_results() {
+    local where=$1 kind verdict file sentence seconds reason
+    # Tabs are white space to read, which would join empty fields; another separator does not.
+    tr '\t' '\037' | while IFS=$'\037' read -r kind verdict file sentence seconds reason; do
+        case $kind in
+            RESULT) report "$verdict" "$where" "$file: $sentence" "$seconds" "$reason" ;;
+            LOG) printf '    | %s\n' "$verdict${file:+ $file}" ;;
+            *) printf '    ? %s\n' "$kind" ;;
+        esac
+    done
+}
+
+# report_expected WHERE: fail if more tests are skipped there than tests/expected-skips allows.
+report_expected() {
+    local where=$1 allowed skipped
+    allowed=$(awk -v where="$where" '$1 == where { print $2 }' "$CHECKOUT/tests/expected-skips")
+    skipped=$(grep -c "^skip$(printf '\t')$where$(printf '\t')" "$RUN/report") || true
+    if [ "$skipped" -gt "${allowed:-0}" ]; then
+        report fail "$where" "no more tests are skipped than expected" "" "$skipped, expected at most ${allowed:-0}"
+    fi
+}
+
+# report_end: the closing line; fails if a test failed or none ran.
+report_end() {
+    local passed failed skipped
+    passed=$(grep -c '^pass' "$RUN/report") || true
+    failed=$(grep -c '^fail' "$RUN/report") || true
+    skipped=$(grep -c '^skip' "$RUN/report") || true
+    printf '%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}

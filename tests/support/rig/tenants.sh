@@ -1,0 +1,38 @@
+# shellcheck shell=bash
+# What the tests put into a host with the package: configuration, the stand-in runtime, tenants alpha and beta.
+# The only place in the rig that knows tenantctl's and tenantd.toml's words.
+
+# build_standin: print the paths of the stand-in gateway and the attack program, freshly built.
+build_standin() {
+    need_rust
+    shown_on_failure "cargo build" cargo build --manifest-path "$CHECKOUT/Cargo.toml" --release --locked \
+        -p standin-gateway -p escape-probe || return
+    local target=${CARGO_TARGET_DIR:-$CHECKOUT/target}
+    sha256sum "$target/release/standin-gateway" "$target/release/escape-probe"
+}
+
+# tenants_configure NAME KIND: what a host needs in /etc/tenantd before the package is installed.
+tenants_configure() {
+    # An nspawn host has no cgroup controllers when the outer machine is on cgroup v1; tenants accept that by name.
+    [ "$2" = nspawn ] || return 0
+    host_run "$1" sh -c 'mkdir -p /etc/tenantd && cat >/etc/tenantd/tenantd.toml' <<'TOML'
+[defaults]
+accept_missing = ["cgroup-memory", "cgroup-cpu", "cgroup-tasks"]
+TOML
+}
+
+# tenants_create NAME: install the stand-in programs and create the tenants.
+tenants_create() {
+    local name=$1 tenant programs
+    mapfile -t programs < <(build_standin | awk '{print $2}')
+    host_put "$name" "${programs[@]}" /opt/standin/bin || return
+    for tenant in alpha beta; do
+        shown_on_failure "tenantctl create $tenant" host_run "$name" tenantctl create "$tenant" --runtime generic \
+            --command '/opt/standin/bin/standin-gateway --port 18789' </dev/null || return
+    done
+}
+
+# tenants_wait NAME: wait until both tenants answer after a boot.
+tenants_wait() {
+    host_run "$1" systemctl start tenant@alpha.service tenant@beta.service </dev/null >&2
+}
