@@ -1,1 +1,37 @@
-//! Placeholder of the skeleton.
+//! tenantd's D-Bus interface, both sides: names, the client proxy, the documents that travel as JSON, and errors.
+//!
+//! Structured answers are JSON documents in a D-Bus string: the same documents that `tenantctl --json` prints (ADR 0003).
+#![forbid(unsafe_code)]
+
+mod document;
+mod error;
+mod proxy;
+
+pub use document::{
+    Check, Health, Installed, LandlockStatus, Measured, Outcome, Progress, Provenance, Status, Summary,
+    Verdict,
+};
+pub use error::Error;
+pub use proxy::Manager1Proxy;
+
+/// Well-known bus name.
+pub const BUS_NAME: &str = "org.tenantd.Manager1";
+/// Object path.
+pub const OBJECT_PATH: &str = "/org/tenantd/Manager1";
+/// polkit actions, one per verb.
+pub mod action {
+    /// Names and states of tenants.
+    pub const LIST: &str = "org.tenantd.list";
+    /// Everything about one tenant.
+    pub const STATUS: &str = "org.tenantd.status";
+    /// Make a tenant.
+    pub const CREATE: &str = "org.tenantd.create";
+    /// Start, stop, restart, enable, disable.
+    pub const START_STOP: &str = "org.tenantd.start-stop";
+    /// Change a tenant's spec, repair it, run a command in its cell.
+    pub const CHANGE: &str = "org.tenantd.change";
+    /// Delete a tenant.
+    pub const DELETE: &str = "org.tenantd.delete";
+    /// Install, verify, pin and remove runtimes.
+    pub const RUNTIME: &str = "org.tenantd.runtime";
+}
