@@ -67,7 +67,7 @@ nspawn_off() {
 # nspawn_keep HOST-DIR LEVEL-DIR: make the stopped host's disk a level that other hosts start from.
 nspawn_keep() {
     mv "$1/upper" "$2/upper"
-    { echo "$2/upper"; cat "$1/lower"; } >"$2/lower"
+    cp "$1/lower" "$2/lower"
 }
 
 # nspawn_base SUITE VARIANT LEVEL-DIR: the level of a bare host.
@@ -75,7 +75,10 @@ nspawn_base() {
     rootfs "$1" "$2" >"$3/lower"
 }
 
-# nspawn_disk LEVEL-DIR HOST-DIR: give a new host its disk.
+# nspawn_disk LEVEL-DIR HOST-DIR: give a new host its disk: the level's own changes over what that level started from.
 nspawn_disk() {
-    cp "$1/lower" "$2/lower"
+    {
+        [ ! -d "$1/upper" ] || printf '%s\n' "$1/upper"
+        cat "$1/lower"
+    } >"$2/lower"
 }

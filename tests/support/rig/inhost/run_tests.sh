@@ -91,5 +91,6 @@ one_file() {
 landlock=$(python3 "$here/landlock_abi.py")
 systemd=$(systemctl --version 2>/dev/null | awk 'NR == 1 { print int($2) }')
 for file in "$@"; do
+    [ -r "$file" ] || exit 66
     one_file "$file"
 done
