@@ -3,6 +3,7 @@
 #   bare      Debian and nothing of ours
 #   package   the freshly built tenantd package, installed with apt
 #   tenants   and two running stand-in tenants, alpha and beta
+#   openclaw  the package and the real openclaw runtime, no tenants
 # A host lives until host_stop or until the run ends.
 
 # host_boot NAME KIND SUITE LEVEL [VARIANT]: boot a new host; returns when it has booted.

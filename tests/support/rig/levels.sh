@@ -12,8 +12,8 @@ level() {
             return
             ;;
         package) below=bare ;;
-        tenants) below=package ;;
-        *) die "there is no level \"$level\" (bare, package, tenants)" ;;
+        tenants | openclaw) below=package ;;
+        *) die "there is no level \"$level\" (bare, package, tenants, openclaw)" ;;
     esac
     below=$(level "$kind" "$suite" "$below" "$variant") || return
     key=$({ echo "$below" && "level_${level}_inputs"; } | hash_of "$RIG_DIR/levels.sh" "$RIG_DIR/tenants.sh") || return
@@ -23,7 +23,7 @@ level() {
 level_make() {
     local kind=$1 suite=$2 level=$3 below=$4 dir=$5 name
     name=level-$level-$BASHPID
-    step "making a $suite $kind host with ${level/package/the package}"
+    step "making a $suite $kind host: $level"
     host_new "$name" "$kind" "$suite" "$below" && "${kind}_start" "$RUN/$name" || return
     if ! "level_$level" "$name" "$kind"; then
         say "--- the end of the host's journal:"
@@ -51,3 +51,8 @@ level_tenants_inputs() { build_standin; }
 
 # level_tenants NAME KIND: create alpha and beta.
 level_tenants() { tenants_create "$1"; }
+
+level_openclaw_inputs() { :; }
+
+# level_openclaw NAME KIND: install the real runtime, from the npm registry where the host can have an uplink.
+level_openclaw() { openclaw_install "$1" "$2"; }

@@ -36,3 +36,16 @@ tenants_create() {
 tenants_wait() {
     host_run "$1" systemctl start tenant@alpha.service tenant@beta.service </dev/null >&2
 }
+
+# openclaw_install NAME KIND: install the openclaw runtime. Only nspawn hosts can have an uplink; others get the copy that
+# an nspawn host of the same release fetched.
+openclaw_install() {
+    local from
+    if [ "$2" = nspawn ]; then
+        host_uplink "$1" && host_run "$1" tenantctl runtime install openclaw </dev/null >&2
+        return
+    fi
+    from=$(level nspawn "$(cat "$RUN/$1/suite")" openclaw plain) || return
+    host_put "$1" "$from"/upper/var/lib/tenantd/runtimes/openclaw/* /root/openclaw || return
+    host_run "$1" sh -c 'tenantctl runtime install openclaw --from /root/openclaw/* && rm -rf /root/openclaw' </dev/null >&2
+}
