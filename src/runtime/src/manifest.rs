@@ -266,6 +266,25 @@ impl Manifest {
         }))
     }
 
+    /// Refuses a link that does not lead, without passing another link, to a file or directory of this tree.
+    pub fn check_links(&self) -> Result<(), ManifestError> {
+        for (index, (path, kind)) in self.entries.iter().enumerate() {
+            let Kind::Link { target } = kind else { continue };
+            if !resolve(path, target).is_some_and(|target| self.holds(&target)) {
+                let why = "is a link that leaves the tree, leads nowhere or leads through another link";
+                return Err(ManifestError::Path { line: index + 2, path: path.clone(), why });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `path` is a file or directory all of whose parents are directories.
+    fn holds(&self, path: &str) -> bool {
+        let parents = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+        matches!(self.get(path), Some(Kind::Directory | Kind::File { .. }))
+            && parents.into_iter().all(|parent| matches!(self.get(parent), Some(Kind::Directory)))
+    }
+
     /// How `found` differs from this manifest, in order of the paths. Empty: not at all.
     pub fn compare(&self, found: &Manifest) -> Vec<Deviation> {
         let mut deviations: BTreeMap<&str, Difference> = BTreeMap::new();
@@ -286,6 +305,23 @@ impl Manifest {
     }
 }
 
+/// The path that the link at `path` names, or `None` if it leaves the tree.
+fn resolve(path: &str, target: &str) -> Option<String> {
+    if target.starts_with('/') {
+        return None;
+    }
+    let mut parts: Vec<&str> = path.split('/').collect();
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            name => parts.push(name),
+        }
+    }
+    Some(parts.join("/"))
+}
+
 fn is_sha256(digits: &str) -> bool {
     digits.len() == 64 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -296,85 +332,4 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn file(path: &str, content: &str) -> Entry {
-        let sha256 = hex(&Sha256::digest(content));
-        Entry {
-            path: path.to_owned(),
-            kind: Kind::File { executable: false, size: content.len() as u64, sha256 },
-        }
-    }
-
-    fn entry() -> impl Strategy<Value = Entry> {
-        let kind =
-            prop_oneof![
-                Just(Kind::Directory),
-                (any::<bool>(), any::<u64>(), "[0-9a-f]{64}")
-                    .prop_map(|(executable, size, sha256)| Kind::File { executable, size, sha256 }),
-                "[^\\p{Cc}]{1,12}".prop_map(|target| Kind::Link { target }),
-            ];
-        ("[^\\p{Cc}/.]{1,6}(/[^\\p{Cc}/.]{1,6}){0,3}", kind).prop_map(|(path, kind)| Entry { path, kind })
-    }
-
-    #[test]
-    fn two_trees_with_one_content_have_one_hash_whatever_the_order_and_the_place() {
-        let one = Manifest::new([file("app/a", "1"), file("app/b", "2")]).unwrap();
-        let other = Manifest::new([file("app/b", "2"), file("app/a", "1")]).unwrap();
-        assert_eq!(one.tree_hash(), other.tree_hash());
-        let moved = Manifest::new([file("x/b", "2"), file("x/a", "1")]).unwrap();
-        assert_ne!(one.tree_hash(), moved.tree_hash());
-        assert_eq!(one.subtree_hash("app"), moved.subtree_hash("x"));
-        assert_ne!(one.subtree_hash("app"), one.subtree_hash("ap"));
-    }
-
-    #[test]
-    fn every_kind_of_difference_is_found() {
-        let sealed = Manifest::new([file("a", "1"), file("b", "2")]).unwrap();
-        let found = Manifest::new([file("b", "3"), file("c", "4")]).unwrap();
-        let said: Vec<String> = sealed.compare(&found).iter().map(ToString::to_string).collect();
-        assert_eq!(said, ["a is missing", "b was changed", "c does not belong there"]);
-    }
-
-    #[test]
-    fn paths_that_leave_the_tree_or_forge_a_line_are_refused() {
-        for path in ["", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a\nf", "a\tb"] {
-            assert!(Manifest::new([file(path, "")]).is_err(), "{path:?}");
-        }
-        let link = Entry { path: "a".into(), kind: Kind::Link { target: "b\nd\t0555\tc".into() } };
-        assert!(Manifest::new([link]).is_err());
-    }
-
-    #[test]
-    fn a_text_out_of_form_is_refused_with_its_line() {
-        for (text, needle) in [
-            ("", "does not begin"),
-            ("tenantd-manifest 2\n", "does not begin"),
-            ("tenantd-manifest 1\nd\t0755\ta\n", "line 2"),
-            ("tenantd-manifest 1\nd\t0555\tb\nd\t0555\ta\n", "line 3: path \"a\" is out of order"),
-            ("tenantd-manifest 1\nd\t0555\ta\nd\t0555\ta\n", "line 3"),
-            ("tenantd-manifest 1\nd\t0555\t../a\n", "line 2"),
-        ] {
-            let message = Manifest::parse(text).unwrap_err().to_string();
-            assert!(message.contains(needle), "{text:?}: {message}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_manifest_reads_back_as_written(entries in prop::collection::btree_map("[a-z]{1,3}", entry(), 0..12)) {
-            let entries: BTreeMap<String, Entry> = entries.into_values().map(|e| (e.path.clone(), e)).collect();
-            let manifest = Manifest::new(entries.into_values()).unwrap();
-            let again = Manifest::parse(&manifest.to_text()).unwrap();
-            prop_assert_eq!(&again, &manifest);
-            prop_assert!(manifest.compare(&again).is_empty());
-        }
-
-        #[test]
-        fn no_text_makes_it_panic(text in "(tenantd-manifest 1\n)?([dfl]\t[^\n]{0,30}\n){0,4}") {
-            drop(Manifest::parse(&text));
-        }
-    }
-}
+mod tests;
