@@ -1,0 +1,93 @@
+//! Imports point down only, and what runs as root stays small (ARCHITECTURE.md).
+
+use std::collections::BTreeSet;
+
+use architecture::{crates, tree};
+
+/// Each crate of `src/` and the crates of the workspace it may use.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("plan", &["model"]),
+    ("api", &["model"]),
+    ("runtime", &["model"]),
+    ("confine", &["model"]),
+    ("host", &["model", "plan", "api", "runtime"]),
+    ("runtime-store", &["model", "runtime"]),
+    ("tenant-exec", &["model", "confine"]),
+    ("tenant-net", &["model"]),
+    ("tenant-ready", &["model"]),
+    ("tenantd", &["model", "plan", "api", "runtime", "runtime-store", "host", "confine"]),
+    ("tenantctl", &["model", "plan", "api", "runtime", "host", "confine"]),
+];
+
+/// Crates that speak HTTP or TLS. The daemon opens no inet socket.
+const HTTP_AND_TLS: &[&str] = &[
+    "reqwest",
+    "hyper",
+    "h2",
+    "h3",
+    "http",
+    "httparse",
+    "axum",
+    "warp",
+    "tonic",
+    "actix-web",
+    "ureq",
+    "attohttpc",
+    "isahc",
+    "curl",
+    "tungstenite",
+    "quinn",
+    "rustls",
+    "native-tls",
+    "openssl",
+    "openssl-sys",
+    "boring",
+    "s2n-tls",
+    "ring",
+];
+
+/// Crates that bring threads or an async runtime.
+const ASYNC: &[&str] =
+    &["tokio", "async-std", "smol", "async-io", "async-executor", "futures-executor", "rayon", "mio", "zbus"];
+
+#[test]
+fn every_crate_uses_only_crates_below_it() {
+    let crates = crates().unwrap();
+    let known: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
+    for (name, allowed) in ARROWS {
+        let Some(used) = crates.get(*name) else { panic!("there is no crate {name}: take it out of ARROWS") };
+        for other in used.iter().filter(|other| crates.contains_key(*other)) {
+            assert!(allowed.contains(&other.as_str()), "{name} must not use {other}");
+        }
+    }
+    let support = ["standin-gateway", "escape-probe", "architecture"];
+    for name in crates.keys().filter(|name| !support.contains(&name.as_str())) {
+        assert!(known.contains(name.as_str()), "the crate {name} has no line in ARROWS");
+    }
+}
+
+#[test]
+fn the_daemon_links_no_http_and_no_tls() {
+    refuse("tenantd", HTTP_AND_TLS);
+}
+
+#[test]
+fn what_runs_inside_a_cell_or_before_it_links_no_http_and_no_tls() {
+    for program in ["tenant-exec", "tenant-net", "tenant-ready"] {
+        refuse(program, HTTP_AND_TLS);
+    }
+}
+
+#[test]
+fn the_launcher_has_no_thread_and_no_async_runtime() {
+    refuse("tenant-exec", ASYNC);
+    refuse("tenant-exec", &["seccompiler"]);
+}
+
+fn refuse(program: &str, crates: &[&str]) {
+    let tree = tree(program).unwrap();
+    assert!(tree.contains(program) && tree.contains("model"), "cargo tree answered nothing for {program}");
+    let found: Vec<_> = crates.iter().filter(|name| tree.contains(**name)).collect();
+    assert!(found.is_empty(), "{program} links {found:?}");
+}

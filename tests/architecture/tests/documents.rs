@@ -1,0 +1,61 @@
+//! Documents and package say what the code says.
+
+use std::collections::BTreeSet;
+
+use architecture::{crates, files, read};
+
+#[test]
+fn every_dependency_has_its_sentence_in_contributing() {
+    let crates = crates().unwrap();
+    let text = read("CONTRIBUTING.md").unwrap();
+    let explained: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("- **`"))
+        .filter_map(|line| line.split('`').next())
+        .collect();
+    let used: BTreeSet<&str> =
+        crates.values().flatten().map(String::as_str).filter(|name| !crates.contains_key(*name)).collect();
+    let silent: Vec<_> = used.difference(&explained).collect();
+    assert!(silent.is_empty(), "CONTRIBUTING.md does not explain {silent:?}");
+}
+
+#[test]
+fn every_polkit_action_of_the_interface_is_in_the_package_and_no_other() {
+    let api = quoted(&read("src/api/src/lib.rs").unwrap(), "\"org.tenantd.", "\"");
+    let shipped =
+        quoted(&read("packaging/polkit-1/org.tenantd.policy").unwrap(), "<action id=\"org.tenantd.", "\"");
+    let api: BTreeSet<_> = api.into_iter().filter(|name| name != "Manager1").collect();
+    assert!(api.len() >= 7, "{api:?}");
+    assert_eq!(api, shipped);
+}
+
+#[test]
+fn every_unit_that_can_be_enabled_is_enabled_by_the_package() {
+    let install = read("debian/tenantd.install").unwrap();
+    assert!(install.contains("units/* usr/lib/systemd/system"));
+    let postinst = read("debian/tenantd.postinst").unwrap();
+    let postrm = read("debian/tenantd.postrm").unwrap();
+    for file in files("units", "").unwrap() {
+        let name = file.rsplit('/').next().unwrap_or_default();
+        let wanted = read(&file).unwrap().contains("[Install]") && !name.contains('@');
+        for script in [&postinst, &postrm] {
+            assert!(
+                !wanted || script.contains(name),
+                "{name} has [Install] and no maintainer script enables it"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_adr_has_at_most_60_lines() {
+    for file in files("docs/adr", ".md").unwrap() {
+        let lines = read(&file).unwrap().lines().count();
+        assert!(lines <= 60, "{file} has {lines} lines");
+    }
+    assert!(read("ARCHITECTURE.md").unwrap().lines().count() <= 150);
+}
+
+fn quoted(text: &str, before: &str, after: &str) -> BTreeSet<String> {
+    text.split(before).skip(1).filter_map(|rest| rest.split(after).next()).map(str::to_owned).collect()
+}
