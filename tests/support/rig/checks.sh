@@ -4,7 +4,7 @@
 # unit_checks: run and report them all.
 unit_checks() {
     need_rust
-    need_packages shellcheck build-essential pkg-config git
+    need_packages shellcheck build-essential libsqlite3-dev pkg-config git
     need_cargo_tool cargo-nextest
     need_cargo_tool cargo-deny
     cd "$CHECKOUT" || exit

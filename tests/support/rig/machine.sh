@@ -5,7 +5,7 @@
 RIG_PACKAGES="systemd-container qemu-system-x86 qemu-utils mmdebstrap debian-archive-keyring nftables dbus e2fsprogs
     python3 util-linux zstd"
 # shellcheck disable=SC2034
-BUILD_PACKAGES="dpkg-dev debhelper build-essential fakeroot lintian git pkg-config"
+BUILD_PACKAGES="dpkg-dev debhelper build-essential fakeroot libsqlite3-dev lintian git pkg-config"
 
 # need_root: the rig mounts, makes namespaces and boots hosts.
 need_root() {
