@@ -108,35 +108,6 @@ pub struct Sealed {
     pub why: String,
 }
 
-/// What Landlock grants beneath a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Grant {
-    /// Read files and list directories.
-    Read,
-    /// [`Grant::Read`], and run programs and map libraries.
-    Execute,
-    /// [`Grant::Read`], and make, change, move and delete files and directories. Never device nodes.
-    Write,
-    /// Read and write existing files, but make none: devices such as `/dev/null`.
-    Use,
-}
-
-/// One rule of the Landlock profile.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LandlockGrant {
-    /// Absolute path in the cell.
-    pub path: Template,
-    /// What is granted beneath it.
-    pub grant: Grant,
-    /// Whether the path may be missing on a host.
-    #[serde(default)]
-    pub optional: bool,
-    /// Reason.
-    pub why: String,
-}
-
 /// A code cache that is made when the runtime is installed and sealed with it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -163,12 +134,8 @@ pub struct Description {
     pub port: u16,
     /// Name of the seccomp profile in `policies/seccomp/`.
     pub seccomp: String,
-    /// Whether programs in `/tmp` may be run or mapped executable.
-    #[serde(default)]
-    pub exec_in_tmp: bool,
-    /// Whether programs in the tenant's data may be run or mapped executable.
-    #[serde(default)]
-    pub exec_in_data: bool,
+    /// Name of the Landlock profile in `policies/landlock/`.
+    pub landlock: String,
     /// When a start has succeeded.
     pub startup: Startup,
     /// Whether the gateway lives.
@@ -184,9 +151,6 @@ pub struct Description {
     /// The whole environment.
     #[serde(default)]
     pub environment: Vec<Variable>,
-    /// The Landlock profile.
-    #[serde(default)]
-    pub landlock: Vec<LandlockGrant>,
     /// What the tenant may not change; tested for every runtime.
     #[serde(default)]
     pub sealed: Vec<Sealed>,
@@ -219,7 +183,7 @@ impl Description {
                 "this version of tenantd reads format 1: use the file of its own package",
             );
         }
-        if !is_plain(&self.name) || !is_plain(&self.seccomp) {
+        if !is_plain(&self.name) || !is_plain(&self.seccomp) || !is_plain(&self.landlock) {
             return refuse("name", "names have lower-case letters, digits and dashes");
         }
         for (key, path) in [("startup.path", &self.startup.path), ("health.path", &self.health.path)] {
@@ -256,7 +220,6 @@ impl Description {
         self.command
             .iter()
             .chain(self.environment.iter().map(|variable| &variable.value))
-            .chain(self.landlock.iter().map(|grant| &grant.path))
             .chain(self.sealed.iter().map(|sealed| &sealed.path))
     }
 
@@ -298,14 +261,6 @@ impl Description {
         Ok(Some(ConfigFile { name: config.target.clone(), text }))
     }
 
-    /// The Landlock profile with its paths.
-    pub fn landlock_grants<'a>(
-        &'a self,
-        values: &'a Values<'_>,
-    ) -> impl Iterator<Item = (String, &'a LandlockGrant)> {
-        self.landlock.iter().map(|grant| (grant.path.text(values), grant))
-    }
-
     /// The paths that the tenant may not change, with the reasons.
     pub fn sealed_paths<'a>(&'a self, values: &'a Values<'_>) -> impl Iterator<Item = (String, &'a str)> {
         self.sealed.iter().map(|sealed| (sealed.path.text(values), sealed.why.as_str()))
@@ -327,7 +282,7 @@ mod tests {
     use super::*;
     use crate::place::tests::with_acme;
 
-    const LEAST: &str = "format = 1\nname = \"x\"\nsummary = \"s\"\nport = 8080\nseccomp = \"node\"\nstartup = { path = \"/\", timeout_sec = 9, why = \"w\" }\nhealth = { path = \"/\", why = \"w\" }\nstop = { timeout_sec = 9, why = \"w\" }\n";
+    const LEAST: &str = "format = 1\nname = \"x\"\nsummary = \"s\"\nport = 8080\nseccomp = \"node\"\nlandlock = \"node\"\nstartup = { path = \"/\", timeout_sec = 9, why = \"w\" }\nhealth = { path = \"/\", why = \"w\" }\nstop = { timeout_sec = 9, why = \"w\" }\n";
 
     fn parse(more: &str) -> Result<Description, DescriptionError> {
         Description::parse("runtime.toml", &format!("{LEAST}{more}"))
@@ -348,13 +303,12 @@ mod tests {
             ),
             ("limits = { memory_max = \"1g\" }", "is not a size"),
             ("limits = { memory_max = \"1K\" }", "out of range"),
-            ("landlock = [{ path = \"/\", grant = \"all\", why = \"\" }]", "unknown variant `all`"),
         ] {
             let message = parse(more).unwrap_err().to_string();
             assert!(message.starts_with("runtime.toml: ") && message.contains(needle), "{message}");
         }
         let message = parse("colour = 1").unwrap_err().to_string();
-        assert!(message.contains("line 9, column 1"), "{message}");
+        assert!(message.contains("line 10, column 1"), "{message}");
         assert!(Description::parse("f", &LEAST.replace("format = 1", "format = 2")).is_err());
     }
 

@@ -47,11 +47,11 @@ pub static LAYERS: &[&dyn Layer] = &[
 ];
 
 /// Slots with the layers that asked for them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WantedParts(pub(crate) BTreeMap<String, Vec<&'static str>>);
 
 /// What must exist for one tenant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// The resources.
     pub world: World,

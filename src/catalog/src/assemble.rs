@@ -1,0 +1,83 @@
+//! From a spec, an allocation and a runtime to a tenant that the layers can draft. Pure, but for what was read before.
+
+use confine::landlock::Places;
+use model::{Allocation, Facts, Limits, Paths, Settings, Spec, SpecError, SpecFile};
+use plan::{Gateway, Refusal, Tenant};
+use runtime::{Access, Description, Values};
+
+use crate::Catalog;
+
+/// What a tenant is given: allocation and installed runtime version.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Uid, index, addresses, secret.
+    pub allocation: Allocation,
+    /// Installed version of the runtime; nothing for one that installs nothing.
+    pub version: Option<String>,
+}
+
+/// A spec with what the host's settings add to it, checked.
+pub fn complete(mut written: SpecFile, file: &str, settings: &Settings) -> Result<Spec, SpecError> {
+    for feature in &settings.defaults.accept_missing {
+        if !written.accept_missing.contains(feature) {
+            written.accept_missing.push(*feature);
+        }
+    }
+    written.validate(file)
+}
+
+/// Puts a tenant together.
+pub fn assemble(
+    catalog: &Catalog,
+    runtime: (&Description, &str),
+    (spec, spec_text): (Spec, String),
+    grant: Grant,
+    (settings, facts, paths): (&Settings, &Facts, &Paths),
+) -> Result<Tenant, Refusal> {
+    let (description, template) = runtime;
+    let refuse = |cause: String| Refusal::Runtime {
+        tenant: spec.id.clone(),
+        runtime: description.name.clone(),
+        cause,
+    };
+    let limits = limits_in_force(&spec, description, settings);
+    let port = spec.port.unwrap_or(description.port);
+    let access: [Access; 0] = [];
+    let values = Values {
+        tenant: &spec.id,
+        address: grant.allocation.network.tenant(),
+        bridge: grant.allocation.network.bridge(),
+        port,
+        origins: &spec.origins,
+        access: &access,
+        proof: &grant.allocation.proof,
+        memory_max: limits.memory_max,
+    };
+    let config =
+        description.config_file(template, &values, None).map_err(|error| refuse(error.to_string()))?;
+    let gateway = Gateway {
+        runtime: description.name.clone(),
+        version: grant.version,
+        argv: description.argv(&values, &spec.command).map_err(|error| refuse(error.to_string()))?,
+        environment: description.environment(&values, &spec.environment),
+        config: config.map(|file| (file.name, file.text)),
+        port,
+        startup_path: description.startup.path.clone(),
+        startup_contains: description.startup.body_contains.clone(),
+        startup_timeout_sec: description.startup.timeout_sec,
+    };
+    let data = paths.data(&spec.id).display().to_string();
+    let places = Places { data: &data, port };
+    let landlock =
+        confine::landlock::compile(&catalog.landlock, &description.landlock, facts.landlock_abi, &places)
+            .map_err(|error| refuse(error.to_string()))?;
+    let seccomp = confine::seccomp::compile(&catalog.seccomp, &description.seccomp)
+        .map_err(|error| refuse(error.to_string()))?;
+    let allocation = grant.allocation;
+    Ok(Tenant { spec, spec_text, limits, allocation, gateway, landlock, seccomp, paths: paths.clone() })
+}
+
+/// The spec's limits, then the runtime's, then the host's defaults.
+fn limits_in_force(spec: &Spec, description: &Description, settings: &Settings) -> Limits {
+    spec.limits.clone().or(&description.limits).or(&settings.defaults.limits)
+}

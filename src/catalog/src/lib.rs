@@ -1,0 +1,9 @@
+//! What is shipped and what the operator wrote, read from disk and put together into tenants: the same for `tenantd`
+//! and for `tenantctl plan`, which has no daemon and no privilege.
+#![forbid(unsafe_code)]
+
+mod assemble;
+mod read;
+
+pub use assemble::{Grant, assemble, complete};
+pub use read::{Catalog, CatalogError, read_settings, read_spec};
