@@ -67,10 +67,13 @@ pub struct LandlockRule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BpfFilter {
-    /// What it is for: `allow`, `deny`, `kill`.
+    /// What it is for, in messages: `kill`, `allow`, `otherwise 22`, `deny 1`.
     pub name: String,
     /// Instructions.
     pub program: Vec<u64>,
+    /// Whether calls it refuses go to the audit log. Off as shipped: a tenant could fill the log at will.
+    #[serde(default)]
+    pub log: bool,
 }
 
 /// One resource limit.
