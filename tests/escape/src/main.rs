@@ -21,6 +21,8 @@ mod table;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use report::Report;
+
 const USAGE: &str =
     "usage: escape-probe ACT [ARGS...] | list [--json] | hold KIND ARGS... (escape-probe list shows all)";
 const EXIT_USAGE: u8 = 2;
@@ -35,18 +37,40 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(message) => usage(&message),
         },
+        "batch" => batch(),
         id => run(id, &rest),
     }
 }
 
 fn run(id: &str, args: &[String]) -> ExitCode {
-    let Some(act) = table::find(id) else { return usage(&format!("no act {id:?}; {USAGE}")) };
-    if !act.takes(args.len()) {
-        return usage(&format!("usage: escape-probe {} {}", act.id, act.args));
+    match attempt(id, args) {
+        Ok(report) => {
+            print(&format!("{}\n", report.json(id)));
+            ExitCode::from(report.exit_code())
+        }
+        Err(message) => usage(&message),
     }
-    let report = supervise::run(act, args);
-    print(&format!("{}\n", report.json(act.id)));
-    ExitCode::from(report.exit_code())
+}
+
+/// Lines of `ACT ARGS...` separated by tabs on standard input; a report for each, in their order. One start of the
+/// program (and so one entry into a cell) then serves many acts.
+fn batch() -> ExitCode {
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        let words: Vec<String> = line.split('\t').map(str::to_owned).collect();
+        let Some((id, args)) = words.split_first() else { continue };
+        let report = attempt(id, args).unwrap_or_else(Report::error);
+        print(&format!("{}\n", report.json(id)));
+    }
+    ExitCode::SUCCESS
+}
+
+/// The act's report, or what was wrong with the words.
+fn attempt(id: &str, args: &[String]) -> Result<Report, String> {
+    let act = table::find(id).ok_or_else(|| format!("no act {id:?}; {USAGE}"))?;
+    if !act.takes(args.len()) {
+        return Err(format!("usage: escape-probe {} {}", act.id, act.args));
+    }
+    Ok(supervise::run(act, args))
 }
 
 fn print(text: &str) -> ExitCode {

@@ -25,8 +25,8 @@ pub fn run(act: &Act, args: &[String]) -> Report {
         Err(errno) => return Report::error(format!("pipe2: {errno}")),
     };
     let child = sys::fork(|| {
-        // Best effort: a group of its own lets the parent end what the act leaves behind.
-        sys::call(libc::SYS_setpgid, [Word::N(0), Word::N(0)]).unwrap_or_default();
+        // Best effort: a session of its own lets the parent end what the act leaves behind, and has no terminal.
+        sys::call(libc::SYS_setsid, []).unwrap_or_default();
         let report = Report::from((act.run)(&Args(args)));
         let written = writeln!(File::from(writer), "{}", report.json(act.id));
         i32::from(written.is_err())

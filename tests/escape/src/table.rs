@@ -92,7 +92,7 @@ mod tests {
     fn no_two_acts_share_a_name() {
         let names: BTreeSet<_> = all().map(|(_, act)| act.id).collect();
         assert_eq!(names.len(), all().count());
-        for reserved in ["list", "hold"] {
+        for reserved in ["batch", "hold", "list"] {
             assert!(!names.contains(reserved));
         }
     }

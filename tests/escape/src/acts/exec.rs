@@ -33,9 +33,17 @@ fn start(program: &CStr, argv: &[&CStr]) -> Result<i32, Failure> {
 }
 
 fn execute(exec: impl FnOnce() -> Result<i64, Errno>) -> Result<i32, Failure> {
-    let status = sys::in_child(|| match exec() {
-        Ok(_) => EXEC_FAILED,
-        Err(errno) => EXEC_FAILED + errno as i32,
+    let null = File::options().read(true).write(true).open("/dev/null").prepared("opening /dev/null")?;
+    let nowhere = i64::from(null.as_raw_fd());
+    let status = sys::in_child(|| {
+        // The program's words are not ours: standard output carries only reports.
+        for stream in 0..3 {
+            sys::call(libc::SYS_dup2, [Word::N(nowhere), Word::N(stream)]).unwrap_or_default();
+        }
+        match exec() {
+            Ok(_) => EXEC_FAILED,
+            Err(errno) => EXEC_FAILED + errno as i32,
+        }
     });
     match status.prepared("a child")? {
         WaitStatus::Exited(_, code) if code > EXEC_FAILED => Err(Errno::from_raw(code - EXEC_FAILED).into()),
@@ -101,8 +109,8 @@ fn mapped(args: &Args<'_>) -> Verdict {
     })
 }
 
-fn memory_file() -> Result<File, Failure> {
-    let fd = sys::call(libc::SYS_memfd_create, [Word::Text(c"escape"), Word::N(0)])?;
+fn memory_file(flags: i64) -> Result<File, Failure> {
+    let fd = sys::call(libc::SYS_memfd_create, [Word::Text(c"escape"), Word::N(flags)])?;
     let mut file = File::from(sys::owned(fd).prepared("memfd")?);
     let mut own = File::open("/proc/self/exe").prepared("opening the program")?;
     std::io::copy(&mut own, &mut file).prepared("filling the memory file")?;
@@ -110,7 +118,7 @@ fn memory_file() -> Result<File, Failure> {
 }
 
 fn memfd(_: &Args<'_>) -> Verdict {
-    let file = memory_file()?;
+    let file = memory_file(0)?;
     let argv = pointers(&[c"escape-probe", c"is-root"]);
     let words = [
         Word::N(i64::from(file.as_raw_fd())),
@@ -122,8 +130,10 @@ fn memfd(_: &Args<'_>) -> Verdict {
     ran(execute(|| sys::call(libc::SYS_execveat, words))?)
 }
 
-fn memfd_by_path(_: &Args<'_>) -> Verdict {
-    let file = memory_file()?;
+/// With MFD_NOEXEC_SEAL (Linux 6.3) the file starts without execute bits, and they cannot be added.
+fn memfd_by_path(flags: i64) -> Verdict {
+    let file = memory_file(flags)?;
+    file.set_permissions(fs::Permissions::from_mode(0o755)).unwrap_or_default();
     let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).prepared("path")?;
     ran(start(&path, &[&path, c"is-root"])?)
 }
@@ -155,7 +165,8 @@ pub const ACTS: &[Act] = &[
     Act { id: "exec-script", about: "run a dropped script by its first line", layers: NOEXEC, args: "DIR", control: Control::User, run: by_script },
     Act { id: "exec-mapped", about: "map a dropped library executable", layers: "mounts", args: "DIR", control: Control::User, run: mapped },
     Act { id: "exec-memfd", about: "run a program that exists only in memory, by execveat", layers: "seccomp", args: "", control: Control::User, run: memfd },
-    Act { id: "exec-memfd-path", about: "run a program that exists only in memory, by its /proc path", layers: "seccomp", args: "", control: Control::User, run: memfd_by_path },
+    Act { id: "exec-memfd-path", about: "run a program that exists only in memory, by its /proc path", layers: "seccomp", args: "", control: Control::User, run: |_| memfd_by_path(0) },
+    Act { id: "exec-memfd-sealed", about: "run a program from a memory file that was made not to be executable", layers: "seccomp", args: "", control: Control::Own, run: |_| memfd_by_path(8) },
     Act { id: "exec", about: "run a program of the host that the runtime does not need", layers: "mounts landlock", args: "PATH [WORD]", control: Control::User, run: run_program },
     Act { id: "exec-setuid", about: "become root by a setuid-root copy of this program", layers: "no-new-privs mounts capabilities", args: "PATH", control: Control::User, run: |a| privileged(a, c"is-root") },
     Act { id: "exec-file-caps", about: "gain a capability by a program that carries it", layers: "no-new-privs mounts capabilities", args: "PATH", control: Control::User, run: |a| privileged(a, c"caps-any") },

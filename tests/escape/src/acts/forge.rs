@@ -160,7 +160,7 @@ fn change_link(args: &Args<'_>, address: bool) -> Verdict {
 
 fn add_link(_: &Args<'_>) -> Verdict {
     let header = Bytes::new().u8(0).u8(0).u16(0).u32(0).u32(0).u32(0);
-    let kind = attribute(18, &attribute(1, b"dummy\0"));
+    let kind = attribute(18, &attribute(1, b"bridge\0"));
     route_request(RTM_NEWLINK, CREATE, &header.raw(&attribute(3, b"escape0\0")).raw(&kind).done())
 }
 

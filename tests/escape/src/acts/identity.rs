@@ -2,8 +2,6 @@
 
 use std::fs;
 
-use nix::errno::Errno;
-
 use crate::act::{Act, Args, Control, Verdict, blocked};
 use crate::acts::reach;
 use crate::bytes::Bytes;
@@ -97,10 +95,12 @@ fn prctl(option: i32, value: i64) -> Verdict {
     reach(libc::SYS_prctl, [Word::N(i64::from(option)), Word::N(value), ZERO, ZERO, ZERO], &[])
 }
 
-/// PR_SET_MM rewrites what `/proc/self` says of this process; EINVAL comes after the check.
+/// PR_SET_MM rewrites what `/proc/self` says of this process: here, where its stack begins.
 fn set_mm(_: &Args<'_>) -> Verdict {
-    let words = [Word::N(i64::from(libc::PR_SET_MM)), Word::N(6), ZERO, ZERO, ZERO];
-    reach(libc::SYS_prctl, words, &[Errno::EINVAL, Errno::ENOMEM])
+    const START_STACK: i64 = 5;
+    let here = 0_u8;
+    let words = [Word::N(i64::from(libc::PR_SET_MM)), Word::N(START_STACK), Word::In(&[here]), ZERO, ZERO];
+    reach(libc::SYS_prctl, words, &[])
 }
 
 fn keep_caps(_: &Args<'_>) -> Verdict {
@@ -137,6 +137,6 @@ pub const ACTS: &[Act] = &[
     Act { id: "keep-caps", about: "ask to keep capabilities over setuid", layers: "seccomp", args: "", control: Control::User, run: |_| prctl(libc::PR_SET_KEEPCAPS, 1) },
     Act { id: "set-mm", about: "rewrite the description of its own memory (PR_SET_MM)", layers: WHO, args: "", control: Control::Root, run: set_mm },
     Act { id: "ptracer", about: "let any process trace it (PR_SET_PTRACER)", layers: "seccomp", args: "", control: Control::User, run: |_| prctl(libc::PR_SET_PTRACER, -1) },
-    Act { id: "vhangup", about: "hang up the terminal of its session", layers: WHO, args: "", control: Control::Root, run: |_| { sys::call(libc::SYS_setsid, []).ok(); reach(libc::SYS_vhangup, [], &[]) } },
+    Act { id: "vhangup", about: "hang up the terminal of its session", layers: WHO, args: "", control: Control::Root, run: |_| reach(libc::SYS_vhangup, [], &[]) },
     Act { id: "cap-drop", about: "take a capability out of the bounding set (only with CAP_SETPCAP)", layers: WHO, args: "", control: Control::Root, run: |_| reach(libc::SYS_prctl, [Word::N(i64::from(libc::PR_CAPBSET_DROP)), Word::N(40), NULL, NULL, NULL], &[]) },
 ];

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 
 use crate::act::{Act, Args, Control, Failure, Prepare as _, Verdict, blocked};
 use crate::bytes::Bytes;
-use crate::sys::{self, NULL, Word};
+use crate::sys::{self, Word};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 const METADATA: [&str; 2] = ["169.254.169.254", "fd00:ec2::254"];
@@ -210,21 +210,6 @@ fn outlive(args: &Args<'_>) -> Verdict {
     }
 }
 
-/// The raw call, for a family and address that the standard library does not know.
-pub fn connect_raw(family: i32, kind: i32, sockaddr: &[u8]) -> Verdict {
-    let fd = sys::call(libc::SYS_socket, [Word::N(i64::from(family)), Word::N(i64::from(kind)), NULL])?;
-    let length = i64::try_from(sockaddr.len()).prepared("length")?;
-    sys::call(libc::SYS_connect, [Word::N(fd), Word::In(sockaddr), Word::N(length)])?;
-    Ok("connected".into())
-}
-
-/// AF_VSOCK, process 2 is the hypervisor's host.
-fn vsock(args: &Args<'_>) -> Verdict {
-    let port: u32 = args.text_or(0, "1").parse().prepared("the port")?;
-    let there = Bytes::new().u16(40).u16(0).u32(port).u32(2).u32(0).done();
-    connect_raw(libc::AF_VSOCK, libc::SOCK_STREAM, &there)
-}
-
 const FENCE: &str = "network firewall";
 
 /// This area's acts.
@@ -245,5 +230,4 @@ pub const ACTS: &[Act] = &[
     Act { id: "host-sockets", about: "reach any control socket of the host", layers: "mounts", args: "", control: Control::Root, run: host_sockets },
     Act { id: "dbus", about: "log in on the system bus", layers: "mounts", args: "[PATH]", control: Control::Root, run: dbus },
     Act { id: "abstract", about: "connect to an abstract Unix socket by its name", layers: "network landlock", args: "NAME", control: Control::Target, run: abstract_name },
-    Act { id: "vsock-connect", about: "reach the hypervisor's host by AF_VSOCK", layers: "seccomp", args: "[PORT]", control: Control::Root, run: vsock },
 ];
