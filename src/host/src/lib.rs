@@ -1,1 +1,32 @@
-//! Placeholder of the skeleton.
+//! The host as it is, and the acts that change it: files, accounts, quotas, systemd. The only crate that does them.
+//!
+//! Everything here is synchronous and may block; it never runs inside an async runtime. One thread of its own owns the
+//! connection to systemd, and callers wait on a channel. Unsafe code is denied outside `sys`.
+#![deny(unsafe_code)]
+
+mod account;
+mod anchor;
+mod cancel;
+mod enablement;
+mod error;
+mod exec;
+mod facts;
+mod fetch;
+pub mod files;
+mod measured;
+pub mod pools;
+mod quota;
+mod real;
+mod removal;
+mod sys;
+mod systemd;
+mod tree;
+
+pub use cancel::Cancel;
+pub use enablement::{enabled, set_enabled};
+pub use exec::{ExecRequest, exec};
+pub use facts::facts;
+pub use fetch::{FetchRequest, fetch};
+pub use measured::{measured, memory_current};
+pub use real::RealHost;
+pub use systemd::{Brief, Systemd, UnitStatus};

@@ -90,6 +90,11 @@ impl Paths {
         self.at("etc/systemd/system/tenants.target.wants")
     }
 
+    /// Where systemd keeps properties that were set for good: `<unit>.d/50-<Name>.conf`.
+    pub fn unit_control(&self) -> PathBuf {
+        self.at("etc/systemd/system.control")
+    }
+
     /// The root everything lies below.
     pub fn root(&self) -> &Path {
         &self.root

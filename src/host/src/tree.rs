@@ -1,0 +1,199 @@
+//! Directories: made by root in directories that only root writes, changed through a descriptor, removed empty.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use model::{Content, Exit, Key, Kind, Owner, Paths, Resource, World};
+use nix::errno::Errno;
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
+use plan::{HostError, Scope};
+
+use crate::anchor::{Anchor, is_trusted, open_directory};
+use crate::error::{os, sentence};
+use crate::files;
+
+/// Most bytes of a file of ours that are compared.
+const BOUND: usize = 8 << 20;
+/// Most entries of one directory of ours.
+const ENTRIES: usize = 10_000;
+/// Deepest nesting of directories of ours.
+const DEPTH: usize = 16;
+/// The directories a tenant owns inside its data.
+pub(crate) const TENANT_DIRECTORIES: [&str; 3] = ["home", "state", "workspace"];
+
+/// Directories, files and links of the tenant: what is wanted, and whatever lies under its own names.
+pub(crate) fn observe(paths: &Paths, scope: &Scope, world: &mut World) -> Result<(), HostError> {
+    for (_, wanted) in scope.wanted.iter() {
+        if let Some(found) = observe_wanted(wanted)? {
+            world.put(found);
+        }
+    }
+    let compiled = paths.compiled(&scope.tenant);
+    discover(&compiled, world, 0)?;
+    let spec = paths.spec(&scope.tenant);
+    let temporary = spec.file_name().map(files::temporary_name).unwrap_or_default();
+    for path in [&spec, &spec.with_file_name(temporary)] {
+        if let Some(seen) = files::look(path, 0)? {
+            put_new(world, unread_file(path, seen.owner, seen.mode, false));
+        }
+    }
+    let data = paths.data(&scope.tenant);
+    let kept = Key { kind: Kind::Directory, name: data.display().to_string() };
+    if scope.wanted.get(&kept).is_none() { discover_data(&data, world) } else { Ok(()) }
+}
+
+/// Makes a directory, or gives an existing one of root's or of the same owner the right owner and mode.
+pub(crate) fn make(path: &Path, owner: Owner, mode: u32) -> Result<(), HostError> {
+    let (parent, name) = Anchor::make_parent_of(path)?;
+    match mkdirat(&parent, name.as_os_str(), Mode::S_IRWXU) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(errno) => return Err(os("make directory", path, errno)),
+    }
+    let fd = open_directory(&parent, &name)?;
+    let stat = fstat(&fd).map_err(|errno| os("look at", path, errno))?;
+    refuse_foreign_owner(path, stat.st_uid, owner.uid)?;
+    fchown(&fd, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))
+        .map_err(|errno| os("give an owner to directory", path, errno))?;
+    fchmod(&fd, Mode::from_bits_truncate(mode)).map_err(|errno| os("set the mode of directory", path, errno))?;
+    parent.sync()
+}
+
+/// Removes an empty directory. `false`: it is not empty.
+pub(crate) fn remove_empty(path: &Path) -> Result<bool, HostError> {
+    let (Some(parent), name) = Anchor::parent_of(path)? else { return Ok(true) };
+    match unlinkat(&parent, name.as_os_str(), UnlinkatFlags::RemoveDir) {
+        Ok(()) => parent.sync().map(|()| true),
+        Err(Errno::ENOENT) => Ok(true),
+        Err(errno) if errno == Errno::ENOTEMPTY || errno == Errno::EEXIST => Ok(false),
+        Err(errno) => Err(os("remove directory", path, errno)),
+    }
+}
+
+/// The error for a directory that should be empty by now.
+pub(crate) fn not_empty(path: &Path) -> HostError {
+    let text = format!(
+        "directory {} cannot be removed: it holds something tenantd did not make: move that away and try again",
+        path.display()
+    );
+    sentence(Exit::CantCreate, text)
+}
+
+fn observe_wanted(wanted: &Resource) -> Result<Option<Resource>, HostError> {
+    match wanted {
+        Resource::Directory { path, owner, tenant_content, .. } => {
+            let (Some(parent), name) = Anchor::parent_of(path)? else { return Ok(None) };
+            let Some(stat) = parent.look(&name)? else { return Ok(None) };
+            if !files::is(&stat, SFlag::S_IFDIR) {
+                return Err(files::other_kind(path, &stat, "a directory"));
+            }
+            refuse_foreign_owner(path, stat.st_uid, owner.uid)?;
+            Ok(Some(directory(path, &stat, *tenant_content)))
+        }
+        Resource::File { path, content, restart, .. } => {
+            let Some(seen) = files::look(path, BOUND)? else { return Ok(None) };
+            let content = match content.is_sensitive() {
+                true => Content::sensitive(seen.bytes),
+                false => Content::plain(seen.bytes),
+            };
+            let (owner, mode, restart) = (seen.owner, seen.mode, *restart);
+            Ok(Some(Resource::File { path: path.clone(), owner, mode, content, restart }))
+        }
+        Resource::Link { path, restart, .. } => {
+            let target = files::look_link(path)?;
+            Ok(target.map(|target| Resource::Link { path: path.clone(), target, restart: *restart }))
+        }
+        Resource::Account(_)
+        | Resource::Quota { .. }
+        | Resource::Slice { .. }
+        | Resource::Enablement { .. }
+        | Resource::Unit { .. } => Ok(None),
+    }
+}
+
+/// Everything below a root-owned directory of ours, and the directory itself.
+fn discover(path: &Path, world: &mut World, depth: usize) -> Result<(), HostError> {
+    if depth > DEPTH {
+        let text = format!("{} is nested deeper than tenantd nests anything: remove it by hand", path.display());
+        return Err(sentence(Exit::Os, text));
+    }
+    let Some(anchor) = Anchor::find(path)? else { return Ok(()) };
+    let stat = fstat(&anchor).map_err(|errno| os("look at", path, errno))?;
+    put_new(world, directory(path, &stat, false));
+    for name in anchor.names(ENTRIES)? {
+        let below = path.join(&name);
+        match anchor.look(&name)? {
+            Some(stat) if files::is(&stat, SFlag::S_IFDIR) => discover(&below, world, depth + 1)?,
+            Some(stat) => discover_entry(&below, &stat, world)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn discover_entry(path: &Path, stat: &FileStat, world: &mut World) -> Result<(), HostError> {
+    if files::is(stat, SFlag::S_IFREG) {
+        put_new(world, unread_file(path, owner_of(stat), stat.st_mode & 0o7777, true));
+    } else if let Some(target) = files::look_link(path)? {
+        put_new(world, Resource::Link { path: path.to_owned(), target, restart: true });
+    }
+    Ok(())
+}
+
+/// The data tree on its way out: the root-owned top and what lies directly in it; what the tenant owns is not entered.
+fn discover_data(top: &Path, world: &mut World) -> Result<(), HostError> {
+    let (Some(parent), name) = Anchor::parent_of(top)? else { return Ok(()) };
+    match parent.look(&name)? {
+        None => return Ok(()),
+        Some(stat) if !files::is(&stat, SFlag::S_IFDIR) => {
+            return Err(files::other_kind(top, &stat, "a directory"));
+        }
+        Some(_) => {}
+    }
+    let Some(anchor) = Anchor::find(top)? else { return Ok(()) };
+    let stat = fstat(&anchor).map_err(|errno| os("look at", top, errno))?;
+    put_new(world, directory(top, &stat, false));
+    for name in anchor.names(ENTRIES)? {
+        let below = top.join(&name);
+        match anchor.look(&name)? {
+            Some(stat) if files::is(&stat, SFlag::S_IFDIR) => {
+                let tenants = !is_trusted(stat.st_uid) || TENANT_DIRECTORIES.iter().any(|own| OsStr::new(own) == name);
+                put_new(world, directory(&below, &stat, tenants));
+            }
+            Some(stat) => discover_entry(&below, &stat, world)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn directory(path: &Path, stat: &FileStat, tenant_content: bool) -> Resource {
+    let mode = stat.st_mode & 0o7777;
+    Resource::Directory { path: path.to_owned(), owner: owner_of(stat), mode, tenant_content }
+}
+
+/// A file nobody wants: its content is not read, so that it cannot get into a journal.
+fn unread_file(path: &Path, owner: Owner, mode: u32, restart: bool) -> Resource {
+    Resource::File { path: path.to_owned(), owner, mode, content: Content::sensitive(Vec::new()), restart }
+}
+
+fn owner_of(stat: &FileStat) -> Owner {
+    Owner { uid: stat.st_uid, gid: stat.st_gid }
+}
+
+fn put_new(world: &mut World, resource: Resource) {
+    if world.get(&resource.key()).is_none() {
+        world.put(resource);
+    }
+}
+
+fn refuse_foreign_owner(path: &Path, found: u32, wanted: u32) -> Result<(), HostError> {
+    if found == wanted || is_trusted(found) {
+        return Ok(());
+    }
+    let text = format!(
+        "directory {} exists and belongs to uid {found}, not to uid {wanted}: move it away and try again",
+        path.display()
+    );
+    Err(sentence(Exit::CantCreate, text))
+}
