@@ -216,3 +216,64 @@ fn refuse_foreign(paths: &Paths, wanted: &Account, recorded: Option<u32>) -> Res
     }
     pools::uid_taken(wanted.uid, &wanted.name).map_or(Ok(()), |text| Err(sentence(Exit::CantCreate, text)))
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{TenantId, World};
+
+    use super::*;
+
+    fn account() -> Account {
+        Account {
+            name: "t-acme".to_owned(),
+            uid: 500_003,
+            comment: "tenant acme".to_owned(),
+            home: PathBuf::from("/var/lib/tenants/acme/home"),
+        }
+    }
+
+    fn seen(paths: &Paths, wanted: bool) -> Result<Option<Account>, HostError> {
+        let wanted = if wanted { World::from_iter([Resource::Account(account())]) } else { World::empty() };
+        observe(paths, &Scope { tenant: TenantId::parse("acme").unwrap(), uid: Some(500_003), wanted })
+    }
+
+    #[test]
+    fn an_account_is_seen_only_when_all_four_files_are_right() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::below(root.path());
+        assert_eq!(seen(&paths, true).unwrap(), None);
+        for name in ["t-acme.user", "t-acme.group", "500003.user", "500003.group"] {
+            make(&paths, &account()).unwrap();
+            assert_eq!(seen(&paths, true).unwrap(), Some(account()));
+            std::fs::remove_file(paths.userdb().join(name)).unwrap();
+            assert_eq!(seen(&paths, true).unwrap().unwrap().comment, INCOMPLETE, "without {name}");
+        }
+        make(&paths, &account()).unwrap();
+        files::write_atomic(&paths.userdb().join("t-acme.user"), Owner::ROOT, 0o644, b"{}").unwrap();
+        assert_eq!(seen(&paths, true).unwrap().unwrap().comment, INCOMPLETE);
+        remove(&paths, &account()).unwrap();
+        assert_eq!(std::fs::read_dir(paths.userdb()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_account_that_moved_to_another_uid_leaves_no_link_behind() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::below(root.path());
+        make(&paths, &Account { uid: 500_009, ..account() }).unwrap();
+        assert_eq!(seen(&paths, true).unwrap().unwrap().uid, 500_009);
+        make(&paths, &account()).unwrap();
+        assert_eq!(files::list(&paths.userdb()).unwrap(), ["500003.group", "500003.user", "t-acme.group", "t-acme.user"]);
+    }
+
+    #[test]
+    fn a_uid_of_another_record_is_taken_and_never_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::below(root.path());
+        make(&paths, &Account { name: "t-other".to_owned(), ..account() }).unwrap();
+        let error = seen(&paths, true).unwrap_err();
+        assert!(error.message.contains("points to t-other.user"), "{error}");
+        remove(&paths, &account()).unwrap();
+        assert_eq!(files::list(&paths.userdb()).unwrap().len(), 4);
+        assert_eq!(seen(&paths, false).unwrap(), None);
+    }
+}

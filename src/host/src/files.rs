@@ -182,3 +182,104 @@ fn discard(parent: &Anchor, name: &OsStr) -> Result<(), HostError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use super::*;
+
+    fn own() -> Owner {
+        Owner { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() }
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_with_owner_and_mode() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("etc/tenantd/tenants.d/acme.toml");
+        for text in ["first", "second, and longer"] {
+            write_atomic(&path, own(), 0o640, text.as_bytes()).unwrap();
+            assert_eq!(read_bounded(&path, 100).unwrap().unwrap(), text.as_bytes());
+        }
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o640);
+        assert_eq!(list(path.parent().unwrap()).unwrap(), ["acme.toml"]);
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_file_is_refused_and_its_target_untouched() {
+        let root = tempfile::tempdir().unwrap();
+        let (target, path) = (root.path().join("shadow"), root.path().join("file"));
+        write_atomic(&target, own(), 0o600, b"secret").unwrap();
+        symlink(&target, &path).unwrap();
+        assert!(write_atomic(&path, own(), 0o644, b"x").unwrap_err().message.contains("is a symbolic link"));
+        assert!(read_bounded(&path, 100).unwrap_err().message.contains("is a symbolic link"));
+        assert_eq!(std::fs::read(&target).unwrap(), b"secret");
+    }
+
+    #[test]
+    fn a_parent_that_is_a_link_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("elsewhere")).unwrap();
+        symlink("elsewhere", root.path().join("parent")).unwrap();
+        let path = root.path().join("parent/file");
+        let error = write_atomic(&path, own(), 0o644, b"x").unwrap_err();
+        assert_eq!(error.exit, Exit::CantCreate);
+        assert!(error.message.contains("follows no link"), "{error}");
+        assert!(remove(&path).is_err());
+    }
+
+    #[test]
+    fn a_parent_that_others_may_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let parent = root.path().join("open");
+        std::fs::create_dir(&parent).unwrap();
+        std::fs::set_permissions(&parent, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let error = write_atomic(&parent.join("file"), own(), 0o644, b"x").unwrap_err();
+        assert!(error.message.contains("mode 0777"), "{error}");
+        std::fs::set_permissions(&parent, std::fs::Permissions::from_mode(0o1777)).unwrap();
+        assert!(write_atomic(&parent.join("file"), own(), 0o644, b"x").is_err(), "sticky is no excuse for the last");
+        assert!(write_atomic(&parent.join("mine/file"), own(), 0o644, b"x").is_ok(), "a directory of ours on the way is");
+    }
+
+    #[test]
+    fn a_fifo_does_not_hold_up_a_reader() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("fifo");
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+        assert!(read_bounded(&path, 100).unwrap_err().message.contains("is a fifo"));
+    }
+
+    #[test]
+    fn more_bytes_than_the_bound_are_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        write_atomic(&path, own(), 0o644, &[b'x'; 101]).unwrap();
+        assert!(read_bounded(&path, 100).unwrap_err().message.contains("larger than 100 bytes"));
+    }
+
+    #[test]
+    fn a_link_is_replaced_in_one_step() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("compiled/runtime");
+        write_link(&path, Path::new("/a")).unwrap();
+        write_link(&path, Path::new("/b")).unwrap();
+        assert_eq!(look_link(&path).unwrap(), Some(PathBuf::from("/b")));
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(look_link(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn what_an_interrupted_write_left_is_written_over() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        std::fs::create_dir_all(root.path()).unwrap();
+        std::fs::File::create(root.path().join(".file.tenantd")).unwrap();
+        write_atomic(&path, own(), 0o644, b"x").unwrap();
+        std::fs::File::create(root.path().join(".file.tenantd")).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+}

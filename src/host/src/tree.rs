@@ -197,3 +197,109 @@ fn refuse_foreign_owner(path: &Path, found: u32, wanted: u32) -> Result<(), Host
     );
     Err(sentence(Exit::CantCreate, text))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use model::TenantId;
+
+    use super::*;
+
+    const UID: u32 = 500_003;
+
+    fn scope(wanted: World) -> Scope {
+        Scope { tenant: TenantId::parse("acme").unwrap(), uid: Some(UID), wanted }
+    }
+
+    fn place() -> (tempfile::TempDir, Paths) {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::below(root.path());
+        (root, paths)
+    }
+
+    fn seen(paths: &Paths, wanted: World) -> Result<World, HostError> {
+        let mut world = World::empty();
+        observe(paths, &scope(wanted), &mut world)?;
+        Ok(world)
+    }
+
+    #[test]
+    fn what_was_made_is_seen_as_wanted() {
+        let (_root, paths) = place();
+        let id = TenantId::parse("acme").unwrap();
+        let path = paths.data(&id).join("state");
+        make(&paths.data(&id), Owner::root_for(UID), 0o750).unwrap();
+        make(&path, Owner::tenant(UID), 0o700).unwrap();
+        let wanted = World::from_iter([
+            Resource::Directory { path: paths.data(&id), owner: Owner::root_for(UID), mode: 0o750, tenant_content: false },
+            Resource::Directory { path, owner: Owner::tenant(UID), mode: 0o700, tenant_content: true },
+        ]);
+        assert_eq!(seen(&paths, wanted.clone()).unwrap(), wanted);
+    }
+
+    #[test]
+    fn leftovers_are_found_without_any_wish_and_their_content_is_not_read() {
+        let (_root, paths) = place();
+        let id = TenantId::parse("acme").unwrap();
+        let compiled = paths.compiled(&id);
+        files::write_atomic(&compiled.join("config/openclaw.json"), Owner::ROOT, 0o640, b"secret").unwrap();
+        files::write_link(&compiled.join("runtime"), Path::new("/nowhere")).unwrap();
+        files::write_atomic(&paths.spec(&id), Owner::ROOT, 0o644, b"spec").unwrap();
+        make(&paths.data(&id).join("home"), Owner::tenant(UID), 0o700).unwrap();
+        let world = seen(&paths, World::empty()).unwrap();
+        let kinds: Vec<Kind> = world.iter().map(|(key, _)| key.kind).collect();
+        let expected = [Kind::Directory, Kind::Directory, Kind::Directory, Kind::Directory, Kind::File, Kind::File, Kind::Link];
+        assert_eq!(kinds, expected, "{world:?}");
+        assert!(!serde_json::to_string(&world).unwrap().contains("115,101,99,114,101,116"), "content was read");
+    }
+
+    #[test]
+    fn a_kept_data_tree_is_not_searched_for_strangers() {
+        let (_root, paths) = place();
+        let id = TenantId::parse("acme").unwrap();
+        make(&paths.data(&id), Owner::root_for(UID), 0o750).unwrap();
+        files::write_atomic(&paths.data(&id).join("note"), Owner::ROOT, 0o600, b"the operator's").unwrap();
+        let top = directory(&paths.data(&id), &nix::sys::stat::stat(&paths.data(&id)).unwrap(), false);
+        assert_eq!(seen(&paths, World::from_iter([top])).unwrap().len(), 1);
+        assert_eq!(seen(&paths, World::empty()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_directory_is_an_error() {
+        let (root, paths) = place();
+        let id = TenantId::parse("acme").unwrap();
+        std::fs::create_dir_all(paths.all_data()).unwrap();
+        symlink(root.path(), paths.data(&id)).unwrap();
+        assert!(seen(&paths, World::empty()).unwrap_err().message.contains("is a symbolic link"));
+        assert!(make(&paths.data(&id), Owner::ROOT, 0o750).unwrap_err().message.contains("follows no link"));
+        assert!(make(&paths.data(&id).join("home"), Owner::ROOT, 0o750).is_err());
+    }
+
+    #[test]
+    fn a_directory_of_another_user_is_not_taken_over() {
+        let (_root, paths) = place();
+        if nix::unistd::chown(paths.root(), Some(Uid::from_raw(0)), None).is_err() {
+            eprintln!("skipped: needs root");
+            return;
+        }
+        let id = TenantId::parse("acme").unwrap();
+        let path = paths.data(&id).join("home");
+        make(&path, Owner::tenant(1234), 0o700).unwrap();
+        let error = make(&path, Owner::tenant(UID), 0o700).unwrap_err();
+        assert!(error.message.contains("belongs to uid 1234"), "{error}");
+        assert_eq!(path.metadata().unwrap().uid(), 1234);
+        let wanted = Resource::Directory { path, owner: Owner::tenant(UID), mode: 0o700, tenant_content: true };
+        assert_eq!(seen(&paths, World::from_iter([wanted])).unwrap_err().exit, Exit::CantCreate);
+    }
+
+    #[test]
+    fn only_an_empty_directory_is_removed() {
+        let (_root, paths) = place();
+        let path = paths.root().join("a/b");
+        make(&path, Owner::ROOT, 0o755).unwrap();
+        assert!(!remove_empty(&paths.root().join("a")).unwrap());
+        assert!(remove_empty(&path).unwrap());
+        assert!(remove_empty(&path).unwrap());
+    }
+}
