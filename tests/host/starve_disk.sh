@@ -19,6 +19,7 @@ before_file() {
     tenantctl start beta
 }
 
+# shellcheck disable=SC2016 # HOME is the cell's
 beta_writes() { in_cell beta sh -c 'head -c 1048576 /dev/zero >$HOME/escape-own && rm $HOME/escape-own'; }
 
 # needs: quota
