@@ -11,13 +11,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["model"]),
     ("runtime", &["model"]),
     ("confine", &["model"]),
-    ("host", &["model", "plan", "api", "runtime"]),
+    ("host", &["model", "plan", "api", "runtime", "confine"]),
     ("runtime-store", &["model", "runtime"]),
+    ("catalog", &["model", "plan", "runtime", "confine"]),
     ("tenant-exec", &["model", "confine"]),
     ("tenant-net", &["model"]),
     ("tenant-ready", &["model"]),
-    ("tenantd", &["model", "plan", "api", "runtime", "runtime-store", "host", "confine"]),
-    ("tenantctl", &["model", "plan", "api", "runtime", "host", "confine"]),
+    ("tenantd", &["model", "plan", "api", "runtime", "runtime-store", "catalog", "host", "confine"]),
+    ("tenantctl", &["model", "plan", "api", "runtime", "catalog", "host", "confine"]),
 ];
 
 /// Crates that speak HTTP or TLS. The daemon opens no inet socket.

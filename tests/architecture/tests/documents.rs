@@ -56,6 +56,44 @@ fn an_adr_has_at_most_60_lines() {
     assert!(read("ARCHITECTURE.md").unwrap().lines().count() <= 150);
 }
 
+#[test]
+fn the_escape_table_of_security_md_is_that_of_the_tests() {
+    const BEGIN: &str = "<!-- escape table: begin -->\n";
+    const END: &str = "<!-- escape table: end -->";
+    let document = read("SECURITY.md").unwrap();
+    let (before, rest) = document.split_once(BEGIN).unwrap();
+    let (table, after) = rest.split_once(END).unwrap();
+    let wanted = escape_table(&read("tests/host/escape.rows").unwrap());
+    if std::env::var_os("BLESS").is_some() {
+        let path = architecture::root().join("SECURITY.md");
+        bless(&path, &format!("{before}{BEGIN}{wanted}{END}{after}"));
+    } else {
+        assert_eq!(table, wanted, "run BLESS=1 cargo test -p architecture");
+    }
+}
+
+/// The rows as Markdown, one table for each area.
+fn escape_table(rows: &str) -> String {
+    let mut text = String::new();
+    let mut area = "";
+    for row in rows.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let [name, tried, by, ..] = row.split(" | ").map(str::trim).collect::<Vec<_>>()[..] else {
+            panic!("{row:?} is no row of the escape list")
+        };
+        if name != area {
+            area = name;
+            text += &format!("\n### {area}\n\n| a tenant tries to | blocked by |\n|---|---|\n");
+        }
+        text += &format!("| {tried} | {} |\n", by.split_whitespace().collect::<Vec<_>>().join(", "));
+    }
+    text + "\n"
+}
+
+#[expect(clippy::disallowed_methods, reason = "a document in a checkout, written by a developer on demand")]
+fn bless(path: &std::path::Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+}
+
 fn quoted(text: &str, before: &str, after: &str) -> BTreeSet<String> {
     text.split(before).skip(1).filter_map(|rest| rest.split(after).next()).map(str::to_owned).collect()
 }
