@@ -2,7 +2,7 @@
 # QEMU hosts: a stock Debian kernel in a machine of its own, without a network card; commands go over virtio-serial.
 
 QEMU_PORTS=3
-QEMU_BOOT_SECONDS=${QEMU_BOOT_SECONDS:-240}
+QEMU_BOOT_SECONDS=${QEMU_BOOT_SECONDS:-600}
 
 # qemu_start HOST-DIR: boot; returns when the host's start jobs are done.
 qemu_start() {
