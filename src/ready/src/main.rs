@@ -1,2 +1,25 @@
-//! Placeholder of the skeleton.
-fn main() {}
+//! `tenant-ready`: ExecStartPost of `tenant@.service`. Returns when the gateway answers, or says why it never will.
+//!
+//! Promises: it needs no privilege and has none (it runs as the tenant, inside the cell, beside the gateway); it ends at
+//! once when the gateway's main process has ended; it reads at most 64 KiB of an answer and trusts none of it.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod error;
+mod main_process;
+mod poll;
+mod question;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match poll::until_ready() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if standard error is gone.
+            drop(writeln!(std::io::stderr(), "{error}"));
+            error.exit().into()
+        }
+    }
+}
