@@ -1,4 +1,5 @@
-"""Runs the rows of one area of escape.rows: escape_rows.py AREA NAMES-FILE.
+"""Runs the rows of one area of escape.rows: escape_rows.py AREA NAMES-FILE; or prints the table that SECURITY.md carries:
+escape_rows.py --table, and compares it with a file: escape_rows.py --check SECURITY.md.
 
 Each attempt is made in tenant alpha's cell and must be blocked; then the same act is made where nothing holds it and must
 succeed. NAMES-FILE has a line NAME=VALUE for each {name}; CELL:NAME and HOST:NAME differ by side. One line a row; exit
@@ -7,6 +8,7 @@ status 1 if any row failed.
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -29,17 +31,33 @@ PLACES = {
 }
 
 
-def rows(area):
+def rows(area=None):
     """The rows of an area as (sentence, layers, control, may lack its control, attempt, control attempt)."""
     found = []
     with open(os.path.join(HERE, "escape.rows"), encoding="utf-8") as lines:
         for line in lines:
             if line.strip() and not line.startswith("#"):
                 name, sentence, layers, control, attempt, other = [word.strip() for word in line.split(" | ")]
-                if name == area:
+                if area in (None, name):
                     other = attempt if other == "=" else other
                     found.append((sentence, layers, control.rstrip("?"), control.endswith("?"), attempt, other))
     return found
+
+
+def table():
+    """One line a test: what a tenant cannot do, how many ways are tried, which layers hold."""
+    lines = ["| a tenant… | ways tried | held by |", "|---|---|---|"]
+    with open(os.path.join(HERE, "escape.sh"), encoding="utf-8") as text:
+        tests = re.findall(r"^test_(\w+)\(\) { rows ([a-z-]+); }", text.read(), re.MULTILINE)
+    for name, area in tests:
+        mine = rows(area)
+        held = []
+        for word in " ".join(row[1] for row in mine).split():
+            if word not in held:
+                held.append(word)
+        sentence = name.removeprefix("a_tenant_").replace("_", " ")
+        lines.append(f"| {sentence} | {len(mine)} | {', '.join(held)} |")
+    return "\n".join(lines) + "\n"
 
 
 def names(path):
@@ -73,6 +91,15 @@ def run(place, attempts):
 
 
 def main():
+    if sys.argv[1:] == ["--table"]:
+        sys.stdout.write(table())
+        return 0
+    if sys.argv[1] == "--check":
+        with open(sys.argv[2], encoding="utf-8") as text:
+            if table() in text.read():
+                return 0
+        print(f"{sys.argv[2]} does not carry the present table: python3 {sys.argv[0]} --table prints it")
+        return 1
     area, known = sys.argv[1], names(sys.argv[2])
     mine = rows(area)
     if not mine:
