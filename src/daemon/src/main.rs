@@ -1,2 +1,24 @@
-//! Placeholder of the skeleton.
-fn main() {}
+//! tenantd: keeps tenants on this host as their specs say. See ARCHITECTURE.md.
+#![forbid(unsafe_code)]
+
+mod allocate;
+mod bus;
+mod failure;
+#[cfg(feature = "fault-injection")]
+mod fault;
+mod journal;
+mod polkit;
+mod recover;
+mod run;
+mod runtimes;
+mod service;
+mod state;
+mod status;
+mod supervise;
+mod tenants;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    run::run()
+}

@@ -1,0 +1,48 @@
+//! After a crash: every operation that was begun and not ended is ended. Creating rolls back, everything else forward.
+
+use model::World;
+
+use crate::failure::Failure;
+use crate::journal::lock;
+use crate::service::Service;
+use crate::state::{Operation, OperationKind};
+
+impl Service {
+    /// Ends what was interrupted. One operation that cannot be ended does not keep the others; it stays open, is shown
+    /// by `tenantctl status` and tried again at the next start.
+    pub fn recover(&self) -> Result<(), Failure> {
+        let open = lock(&self.database).open_operations()?;
+        for operation in open {
+            tracing::warn!(tenant = %operation.tenant, kind = operation.kind.word(), "ending an interrupted operation");
+            match self.end_interrupted(&operation) {
+                Ok(()) => tracing::info!(tenant = %operation.tenant, kind = operation.kind.word(), "ended"),
+                Err(failure) => {
+                    tracing::error!(tenant = %operation.tenant, kind = operation.kind.word(), "cannot end it: {failure}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end_interrupted(&self, operation: &Operation) -> Result<(), Failure> {
+        let id = &operation.tenant;
+        let _occupied = self.occupy(id)?;
+        let silent = |_: u32, _: &str| {};
+        match operation.kind {
+            OperationKind::Create => self.roll_back_create(id, &silent),
+            OperationKind::Change => {
+                self.go_to(id, &operation.spec, &silent)?;
+                Ok(lock(&self.database).end(id)?)
+            }
+            OperationKind::Delete => {
+                self.remove_objects(id, World::empty(), &silent)?;
+                Ok(lock(&self.database).end_absent(id, false)?)
+            }
+            OperationKind::DeleteKeepingData => {
+                let kept = self.data_of(id)?;
+                self.remove_objects(id, kept, &silent)?;
+                Ok(lock(&self.database).end_absent(id, true)?)
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Start, recovery, serving, end.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use host::Systemd;
+use model::{Exit, Paths};
+use runtime_store::Store;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::allocate::store_failure;
+use crate::bus::Manager;
+use crate::failure::Failure;
+use crate::service::Service;
+use crate::state::Database;
+
+/// Runs until SIGTERM. Tenants run on.
+pub fn run() -> ExitCode {
+    start_logging();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("cannot start: {error}: see \"systemctl status tenantd\"");
+            return Exit::Os.into();
+        }
+    };
+    match runtime.block_on(serve()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!("{failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+/// To the journal, with fields; to standard error where there is no journal.
+fn start_logging() {
+    let registry = tracing_subscriber::registry().with(tracing_subscriber::filter::LevelFilter::INFO);
+    match tracing_journald::layer() {
+        Ok(journal) => registry.with(journal).init(),
+        Err(_) => registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).init(),
+    }
+}
+
+async fn serve() -> Result<(), Failure> {
+    let service = Arc::new(blocking(open).await?);
+    let recovering = service.clone();
+    blocking(move || recovering.recover()).await?;
+    let unavailable = |error: zbus::Error| {
+        Failure::new(
+            Exit::Unavailable,
+            format!("cannot serve on the system bus: {error}: see \"systemctl status dbus\""),
+        )
+    };
+    let connection = zbus::connection::Builder::system()
+        .and_then(|builder| builder.serve_at(api::OBJECT_PATH, Manager::new(service)))
+        .and_then(|builder| builder.name(api::BUS_NAME))
+        .map_err(unavailable)?
+        .build()
+        .await
+        .map_err(unavailable)?;
+    tracing::info!("serving {}", api::BUS_NAME);
+    wait_for_end().await?;
+    drop(connection);
+    Ok(())
+}
+
+fn open() -> Result<Service, Failure> {
+    let paths = Paths::host();
+    let systemd = Systemd::system();
+    let database = Database::open(&paths.database())?;
+    let store = Store::open(&paths.runtimes()).map_err(store_failure)?;
+    store.sweep().map_err(store_failure)?;
+    let facts = host::facts(&paths, &systemd)?;
+    Ok(Service::new(paths, systemd, database, store, facts))
+}
+
+/// Runs blocking work on a thread of its own.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Failure::new(
+            Exit::Software,
+            format!("the operation ended abnormally: {error}: please report this"),
+        )),
+    }
+}
+
+async fn wait_for_end() -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |error: std::io::Error| Failure::new(Exit::Os, format!("cannot wait for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    Ok(())
+}

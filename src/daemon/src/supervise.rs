@@ -1,0 +1,76 @@
+//! Start, stop, restart, enable: passed on to systemd, which is the supervisor. And a command inside the cell.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use host::{Cancel, ExecRequest};
+use model::{Exit, TenantId};
+
+use crate::failure::Failure;
+use crate::service::Service;
+
+/// Numbers the units of commands in cells; the daemon's start time makes them unique across its restarts.
+static NEXT_EXEC: AtomicU64 = AtomicU64::new(0);
+
+impl Service {
+    /// Starts a tenant and returns when its gateway answers.
+    pub fn start(&self, id: &TenantId) -> Result<(), Failure> {
+        self.existing(id)?;
+        Ok(self.systemd.start(&id.unit())?)
+    }
+
+    /// Stops a tenant; with `now` its processes are killed first.
+    pub fn stop(&self, id: &TenantId, now: bool) -> Result<(), Failure> {
+        self.existing(id)?;
+        if now {
+            self.systemd.kill(&id.unit())?;
+        }
+        Ok(self.systemd.stop(&id.unit())?)
+    }
+
+    /// Restarts a tenant.
+    pub fn restart(&self, id: &TenantId) -> Result<(), Failure> {
+        self.existing(id)?;
+        Ok(self.systemd.restart(&id.unit())?)
+    }
+
+    /// Starts it at boot, or no longer.
+    pub fn enable(&self, id: &TenantId, enable: bool) -> Result<(), Failure> {
+        self.existing(id)?;
+        Ok(host::set_enabled(&self.paths, &id.unit(), enable)?)
+    }
+
+    /// Runs a command in the cell; answers its exit status.
+    pub fn exec(
+        &self,
+        id: &TenantId,
+        argv: Vec<String>,
+        environment: BTreeMap<String, String>,
+        streams: [OwnedFd; 3],
+    ) -> Result<u32, Failure> {
+        let allocation = self.existing(id)?;
+        if argv.is_empty() {
+            return Err(Failure::new(Exit::Usage, format!("tenant {id}: no command was given")));
+        }
+        let [stdin, stdout, stderr] = streams;
+        let number = exec_number();
+        let request = ExecRequest {
+            tenant: id.clone(),
+            uid: allocation.uid,
+            number,
+            argv,
+            environment,
+            stdin,
+            stdout,
+            stderr,
+        };
+        Ok(host::exec(&self.systemd, request, &Cancel::new())?)
+    }
+}
+
+fn exec_number() -> u64 {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let seconds = since_epoch.map_or(0, |age| age.as_secs());
+    seconds.wrapping_mul(1 << 20).wrapping_add(NEXT_EXEC.fetch_add(1, Ordering::Relaxed))
+}

@@ -1,0 +1,243 @@
+//! Create, change, repair, delete: each written down before it begins, each ending in the wanted state or in absence.
+
+use api::Outcome;
+use catalog::Grant;
+use model::{Exit, Key, Kind, SpecFile, TenantId, World};
+use plan::{LAYERS, Plan, Scope, Wanted, apply, plan, wanted};
+
+use crate::failure::Failure;
+use crate::journal::{Progress, StepJournal, lock};
+use crate::service::Service;
+use crate::state::OperationKind;
+
+impl Service {
+    /// Makes a tenant. Whatever fails, nothing of it is left.
+    pub fn create(
+        &self,
+        text: &str,
+        start: bool,
+        dry_run: bool,
+        progress: &Progress,
+    ) -> Result<Outcome, Failure> {
+        let written = SpecFile::parse("the spec sent to tenantd", text)?;
+        let id = written.id.clone();
+        let _occupied = self.occupy(&id)?;
+        self.refuse_existing(&id)?;
+        let (text, version) = self.with_version(written, text)?;
+        let allocation = self.choose_allocation(&id)?;
+        let file = self.paths.spec(&id).display().to_string();
+        let tenant = self.assemble(&file, &text, Grant { allocation: allocation.clone(), version })?;
+        let mut wanted = wanted(LAYERS, &tenant, self.facts())?;
+        if !start {
+            wanted.world.take(&unit_key(Kind::Unit, &id));
+        }
+        self.refuse_foreign(&id, allocation.uid)?;
+        let scope = Scope { tenant: id.clone(), uid: Some(allocation.uid), wanted: wanted.world.clone() };
+        if dry_run {
+            let steps = plan(&scope.wanted, &self.observe(&scope)?);
+            return Ok(outcome(&id, &steps, true, &wanted, "absent"));
+        }
+        lock(&self.database).begin_create(&id, &allocation)?;
+        tracing::info!(tenant = %id, uid = allocation.uid, "create");
+        let done = apply(&mut self.host(), &mut StepJournal::new(&self.database, &id, progress), &scope);
+        match done {
+            Ok(steps) => {
+                lock(&self.database).end(&id)?;
+                Ok(outcome(&id, &steps, false, &wanted, if start { "active" } else { "inactive" }))
+            }
+            Err(error) => {
+                tracing::error!(tenant = %id, "create failed, rolling back: {error}");
+                let failure = Failure::from(error);
+                self.roll_back_create(&id, progress)?;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Takes back a creation: the tenant is absent afterwards, its uid and index free.
+    pub(crate) fn roll_back_create(&self, id: &TenantId, progress: &Progress) -> Result<(), Failure> {
+        self.remove_objects(id, World::empty(), progress)?;
+        Ok(lock(&self.database).end_absent(id, false)?)
+    }
+
+    /// Makes an existing tenant as this spec says. If that fails, the tenant is as it was.
+    pub fn change(&self, text: &str, dry_run: bool, progress: &Progress) -> Result<Outcome, Failure> {
+        let written = SpecFile::parse("the spec sent to tenantd", text)?;
+        let id = written.id.clone();
+        let _occupied = self.occupy(&id)?;
+        let allocation = self.existing(&id)?;
+        let (_, before) = catalog::read_spec(&self.paths, &id)?;
+        let (text, version) = self.with_version(written, text)?;
+        let file = self.paths.spec(&id).display().to_string();
+        let tenant = self.assemble(&file, &text, Grant { allocation: allocation.clone(), version })?;
+        let wanted = wanted(LAYERS, &tenant, self.facts())?;
+        let scope = self.scope_as_running(&id, allocation.uid, wanted.world.clone())?;
+        if dry_run {
+            let steps = plan(&scope.wanted, &self.observe(&scope)?);
+            return Ok(outcome(&id, &steps, true, &wanted, &self.state_word(&id)?));
+        }
+        lock(&self.database).begin(&id, OperationKind::Change, &text)?;
+        tracing::info!(tenant = %id, "change");
+        let done = apply(&mut self.host(), &mut StepJournal::new(&self.database, &id, progress), &scope);
+        match done {
+            Ok(steps) => {
+                lock(&self.database).end(&id)?;
+                Ok(outcome(&id, &steps, false, &wanted, &self.state_word(&id)?))
+            }
+            Err(error) => {
+                tracing::error!(tenant = %id, "change failed, going back: {error}");
+                let failure = Failure::from(error);
+                self.go_to(&id, &before, progress)?;
+                lock(&self.database).end(&id)?;
+                Err(Failure::new(
+                    failure.exit,
+                    format!("{}: the tenant is as it was before", failure.sentence),
+                ))
+            }
+        }
+    }
+
+    /// Makes a tenant's objects what this spec text says, running or not as it is now.
+    pub(crate) fn go_to(&self, id: &TenantId, text: &str, progress: &Progress) -> Result<Plan, Failure> {
+        let allocation = self.existing(id)?;
+        let file = self.paths.spec(id).display().to_string();
+        let version = SpecFile::parse(&file, text)?.version;
+        let uid = allocation.uid;
+        let tenant = self.assemble(&file, text, Grant { allocation, version })?;
+        let wanted = wanted(LAYERS, &tenant, self.facts())?;
+        let scope = self.scope_as_running(id, uid, wanted.world)?;
+        Ok(apply(&mut self.host(), &mut StepJournal::new(&self.database, id, progress), &scope)?)
+    }
+
+    /// Makes a tenant's objects what its spec on disk says.
+    pub fn repair(&self, id: &TenantId, dry_run: bool, progress: &Progress) -> Result<Outcome, Failure> {
+        let _occupied = self.occupy(id)?;
+        let (tenant, wanted) = self.wanted_on_disk(id)?;
+        let scope = self.scope_as_running(id, tenant.allocation.uid, wanted.world.clone())?;
+        let steps = if dry_run {
+            plan(&scope.wanted, &self.observe(&scope)?)
+        } else {
+            lock(&self.database).begin(id, OperationKind::Change, &tenant.spec_text)?;
+            let done = apply(&mut self.host(), &mut StepJournal::new(&self.database, id, progress), &scope);
+            lock(&self.database).end(id)?;
+            done?
+        };
+        Ok(outcome(id, &steps, dry_run, &wanted, &self.state_word(id)?))
+    }
+
+    /// Deletes a tenant. Whatever fails, a second call goes on.
+    pub fn delete(
+        &self,
+        id: &TenantId,
+        keep_data: bool,
+        dry_run: bool,
+        progress: &Progress,
+    ) -> Result<Outcome, Failure> {
+        let _occupied = self.occupy(id)?;
+        self.existing(id)?;
+        let kept = if keep_data { self.data_of(id)? } else { World::empty() };
+        if dry_run {
+            let scope = self.scope(id, kept)?;
+            let steps = plan(&scope.wanted, &self.observe(&scope)?);
+            return Ok(outcome(id, &steps, true, &Wanted::default(), "absent"));
+        }
+        let kind = if keep_data { OperationKind::DeleteKeepingData } else { OperationKind::Delete };
+        lock(&self.database).begin(id, kind, "")?;
+        tracing::info!(tenant = %id, keep_data, "delete");
+        let steps = self.remove_objects(id, kept, progress)?;
+        lock(&self.database).end_absent(id, keep_data)?;
+        Ok(outcome(id, &steps, false, &Wanted::default(), "absent"))
+    }
+
+    /// Removes everything of a tenant but what is in `kept`.
+    pub(crate) fn remove_objects(
+        &self,
+        id: &TenantId,
+        kept: World,
+        progress: &Progress,
+    ) -> Result<Plan, Failure> {
+        let scope = self.scope(id, kept)?;
+        Ok(apply(&mut self.host(), &mut StepJournal::new(&self.database, id, progress), &scope)?)
+    }
+
+    /// The data directories of a tenant as they are.
+    pub(crate) fn data_of(&self, id: &TenantId) -> Result<World, Failure> {
+        let observed = self.observe(&self.scope(id, World::empty())?)?;
+        let top = self.paths.data(id);
+        let is_data = |key: &Key| {
+            matches!(key.kind, Kind::Directory | Kind::Quota)
+                && std::path::Path::new(&key.name).starts_with(&top)
+        };
+        Ok(observed.iter().filter(|(key, _)| is_data(key)).map(|(_, resource)| resource.clone()).collect())
+    }
+
+    fn scope(&self, id: &TenantId, wanted: World) -> Result<Scope, Failure> {
+        let uid = lock(&self.database).allocation(id)?.map(|allocation| allocation.uid);
+        Ok(Scope { tenant: id.clone(), uid, wanted })
+    }
+
+    /// A scope that neither starts nor stops the unit and leaves its enablement alone: those are the operator's.
+    fn scope_as_running(&self, id: &TenantId, uid: u32, mut wanted: World) -> Result<Scope, Failure> {
+        let scope = Scope { tenant: id.clone(), uid: Some(uid), wanted: wanted.clone() };
+        let observed = self.observe(&scope)?;
+        for kind in [Kind::Unit, Kind::Enablement] {
+            let key = unit_key(kind, id);
+            if observed.get(&key).is_none() {
+                wanted.take(&key);
+            }
+        }
+        Ok(Scope { wanted, ..scope })
+    }
+
+    fn observe(&self, scope: &Scope) -> Result<World, Failure> {
+        Ok(plan::Host::observe(&self.host(), scope)?)
+    }
+
+    /// A tenant of that name exists, or only its data does, or somebody else's thing is in the way.
+    fn refuse_existing(&self, id: &TenantId) -> Result<(), Failure> {
+        let database = lock(&self.database);
+        if database.allocation(id)?.is_some() && !database.is_retained(id)? {
+            return Err(Failure::new(
+                Exit::CantCreate,
+                format!(
+                    "tenant {id} exists already: change it with \"tenantctl set {id}\", or choose another name"
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses what already lies under the tenant's names and is not its own kept data.
+    fn refuse_foreign(&self, id: &TenantId, uid: u32) -> Result<(), Failure> {
+        let retained = lock(&self.database).is_retained(id)?;
+        let scope = Scope { tenant: id.clone(), uid: Some(uid), wanted: World::empty() };
+        let observed = self.observe(&scope)?;
+        let top = self.paths.data(id);
+        for (key, _) in observed.iter() {
+            let own_data = retained && std::path::Path::new(&key.name).starts_with(&top);
+            if !own_data {
+                return Err(Failure::new(
+                    Exit::CantCreate,
+                    format!(
+                        "tenant {id}: {key} exists already and tenantd did not make it: move it away or choose another name"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unit_key(kind: Kind, id: &TenantId) -> Key {
+    Key { kind, name: id.unit() }
+}
+
+fn outcome(id: &TenantId, steps: &Plan, dry_run: bool, wanted: &Wanted, state: &str) -> Outcome {
+    Outcome {
+        id: id.to_string(),
+        steps: steps.ops.iter().map(ToString::to_string).collect(),
+        dry_run,
+        missing: wanted.missing.clone(),
+        state: state.to_owned(),
+    }
+}

@@ -1,0 +1,65 @@
+#!/bin/bash
+# Runs in a host with a daemon that dies before step N: every_step.sh create|change|delete.
+# For N = 1, 2, … until the verb succeeds without a death: kill, restart, and look at what is left.
+set -Eeuo pipefail
+verb=$1
+gateway='/opt/standin/bin/standin-gateway --port 18789'
+
+mkdir -p /run/systemd/system/tenantd.service.d
+printf '[Service]\nExecStart=\nExecStart=/opt/mortal/tenantd\nRestart=no\nPassEnvironment=TENANTD_DIE_AT\n' \
+    >/run/systemd/system/tenantd.service.d/mortal.conf
+systemctl daemon-reload
+
+daemon() { # [N]: a daemon that dies before its N-th step, or none
+    systemctl stop tenantd 2>/dev/null || true
+    systemctl reset-failed tenantd 2>/dev/null || true
+    if [ $# -gt 0 ]; then systemctl set-environment "TENANTD_DIE_AT=$1"; else systemctl unset-environment TENANTD_DIE_AT; fi
+    systemctl start tenantd
+}
+traces() { # whatever carries the tenant's name
+    getent passwd t-omega || true
+    find /etc/userdb /etc/tenantd /etc/systemd /var/lib/tenants /var/lib/tenantd/compiled /run/netns /run/tenantd -name '*omega*' 2>/dev/null || true
+    systemctl list-units --all --plain --no-legend '*omega*' || true
+    ip -o link | grep -w omega || true
+    sqlite3 /var/lib/tenantd/state.db "SELECT 'allocation of ' || tenant FROM allocation WHERE tenant = 'omega' UNION ALL SELECT 'operation ' || kind FROM operation"
+}
+nothing_left() { [ -z "$(traces)" ]; }
+wait_for() { local i; for i in $(seq 100); do "$@" && return 0; sleep 0.1; done; return 1; }
+create() { tenantctl create omega --runtime generic --command "$gateway"; }
+others_untouched() {
+    [ "$(systemctl show -P MainPID tenant@alpha tenant@beta | tr '\n' ' ')" = "$others" ] ||
+        { echo "step $n: another tenant was touched"; exit 1; }
+}
+others=$(systemctl show -P MainPID tenant@alpha tenant@beta | tr '\n' ' ')
+
+deaths=0
+for n in $(seq 200); do
+    case $verb in
+        create) daemon "$n"; action=create ;;
+        change)
+            daemon
+            tenantctl list --json | grep -q '"omega"' || create >/dev/null
+            daemon "$n"
+            weight=$((n % 90 + 10)); action="tenantctl set omega limits.cpu_weight=$weight limits.tasks_max=$((200 + n))" ;;
+        delete)
+            daemon
+            tenantctl list --json | grep -q '"omega"' || create >/dev/null
+            daemon "$n"; action='tenantctl delete omega --yes' ;;
+    esac
+    if $action >/tmp/out 2>&1; then break; fi
+    wait_for sh -c '! systemctl is-active --quiet tenantd' || { echo "step $n: $verb failed without a death:"; cat /tmp/out; exit 1; }
+    deaths=$((deaths + 1))
+    daemon
+    wait_for sh -c 'tenantctl list >/dev/null 2>&1' || { echo "step $n: tenantd does not come back"; journalctl -u tenantd -n 20; exit 1; }
+    case $verb in
+        create|delete)
+            wait_for nothing_left || { echo "step $n: after a killed $verb this is left:"; traces; journalctl -u tenantd -n 20; exit 1; } ;;
+        change)
+            [ "$(systemctl show -P CPUWeight tenants-omega.slice)" = "$weight" ] || { echo "step $n: the change was not finished"; exit 1; }
+            [ "$(systemctl is-active tenant@omega)" = active ] || { echo "step $n: the tenant does not run"; exit 1; }
+            tenantctl status omega --json | python3 -c 'import json,sys; s=json.load(sys.stdin); assert not s["drift"], s["drift"]; assert not s["open_operation"]' ;;
+    esac
+    others_untouched
+done
+[ "$deaths" -ge 3 ] || { echo "only $deaths deaths: the daemon did not die at its steps"; cat /tmp/out; exit 1; }
+echo "$verb: $deaths deaths, each followed by recovery"
