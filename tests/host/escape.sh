@@ -136,7 +136,7 @@ after_file() {
 rows() { python3 "$HERE/escape_rows.py" "$1" "$E/names"; }
 
 test_a_tenant_cannot_read_or_change_another_tenants_data() { rows data; }
-test_a_link_does_not_lead_a_tenant_to_foreign_files() { rows links; }
+test_a_tenant_cannot_reach_foreign_files_by_a_link() { rows links; }
 test_a_tenant_cannot_see_another_tenants_processes() { rows processes; }
 test_a_tenant_cannot_act_on_another_tenants_processes() { rows tracing; }
 # needs: systemd>=257
