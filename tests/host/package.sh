@@ -49,7 +49,6 @@ test_the_installation_enabled_and_started_what_guards_and_starts_tenants() {
     assert_eq "$(systemctl list-units --failed --no-legend 'tenant*')" ""
     assert_eq "$(stat -c '%U %a' /var/lib/tenantd)" "root 700"
     assert_eq "$(stat -c '%U %a' /var/lib/tenants)" "root 711"
-    assert_match "$(getent passwd tenantd-probe)" ':/usr/sbin/nologin$'
 }
 
 test_every_file_of_the_package_is_where_dpkg_says_and_belongs_to_root() {

@@ -56,3 +56,29 @@ fn every_crate_obeys_the_lints_of_the_workspace() {
         );
     }
 }
+
+/// Where code may say the name of a gateway, besides tests, comments and help texts: names of variables that a spec may
+/// not set, for every runtime alike.
+const MAY_NAME_A_GATEWAY: &[&str] = &["src/model/src/spec.rs"];
+
+#[test]
+fn no_code_knows_the_name_of_a_gateway() {
+    for file in files("src", ".rs").unwrap() {
+        let text = read(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let exempt = MAY_NAME_A_GATEWAY.contains(&file.as_str())
+            || file.starts_with("src/ctl/src/cli/")
+            || file.contains("/tests/")
+            || file.contains("_tests.rs")
+            || file.contains("/examples/");
+        for line in
+            code.lines().filter(|line| !line.trim_start().starts_with("//") && !line.starts_with("fn "))
+        {
+            let named = line.to_lowercase().contains("openclaw");
+            assert!(
+                exempt || !named,
+                "{file}: {line}: what is special about a gateway belongs into policies/runtimes"
+            );
+        }
+    }
+}
