@@ -1,7 +1,11 @@
 //! A small interpreter of the filters, and the meaning that a policy's filters must have: they are compared on random
 //! policies and calls.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "compiled for tests only; a panic is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "compiled for tests only; a panic is a failed test"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
