@@ -2,8 +2,9 @@
 # What the build machine must offer: root, Debian packages, a Rust toolchain.
 
 # shellcheck disable=SC2034 # used by those who source this file
-RIG_PACKAGES="systemd-container qemu-system-x86 qemu-utils mmdebstrap debian-archive-keyring nftables dbus e2fsprogs
-    python3 util-linux zstd"
+RIG_PACKAGES="systemd-container mmdebstrap debian-archive-keyring git python3 util-linux"
+# shellcheck disable=SC2034
+QEMU_PACKAGES="qemu-system-x86 qemu-utils e2fsprogs"
 # shellcheck disable=SC2034
 BUILD_PACKAGES="dpkg-dev debhelper build-essential fakeroot libsqlite3-dev lintian git pkg-config"
 

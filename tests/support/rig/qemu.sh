@@ -77,6 +77,8 @@ qemu_keep() {
 # qemu_base SUITE VARIANT LEVEL-DIR: the level of a bare host.
 qemu_base() {
     local root
+    # shellcheck disable=SC2086 # a list of names
+    need_packages $QEMU_PACKAGES
     root=$(rootfs "$1" "$2") || return
     step "making the $1 disk image"
     cp "$root"/boot/vmlinuz-* "$3/kernel" && cp "$root"/boot/initrd.img-* "$3/initrd" || return
@@ -87,6 +89,8 @@ qemu_base() {
 # qemu_disk LEVEL-DIR HOST-DIR: give a new host its disk, and an empty second one with project quotas.
 qemu_disk() {
     local backing=disk.qcow2 format=qcow2
+    # shellcheck disable=SC2086 # a list of names
+    need_packages $QEMU_PACKAGES
     [ -e "$1/disk.raw" ] && backing=disk.raw format=raw
     ln -s "$1/kernel" "$1/initrd" "$2"
     qemu-img create -q -f qcow2 -F "$format" -b "$1/$backing" "$2/disk.qcow2" || return

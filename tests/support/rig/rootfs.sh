@@ -30,7 +30,7 @@ rootfs_make() {
     rm -f "$dir/etc/resolv.conf"
     mkdir -p "$dir/var/log/journal" "$dir/srv/quota"
     # The second disk of QEMU hosts; containers ignore device lines in fstab.
-    echo 'LABEL=quota /srv/quota ext4 prjquota 0 0' >"$dir/etc/fstab"
+    echo 'LABEL=quota /srv/quota ext4 prjquota,x-systemd.device-timeout=15min,x-systemd.mount-timeout=15min 0 0' >"$dir/etc/fstab"
     for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
         fstrim.timer console-getty.service getty@tty1.service serial-getty@ttyS0.service; do
         ln -sf /dev/null "$dir/etc/systemd/system/$unit"
