@@ -15,8 +15,14 @@ host_boot() {
     [ "$level" != tenants ] || tenants_wait "$name"
 }
 
-# boot NAME [LEVEL]: for outside tests: boot a host of the kind and release that this test runs for.
-boot() { host_boot "$1" "$RIG_KIND" "$RIG_SUITE" "${2:-tenants}"; }
+# boot NAME [LEVEL]: for outside tests: boot a host of the kind and release that this test runs for, with tests/host in
+# /opt/rig/host.
+boot() {
+    host_boot "$1" "$RIG_KIND" "$RIG_SUITE" "${2:-tenants}" && host_put_tests "$1"
+}
+
+# host_put_tests NAME: copy what runs tests inside a host, and the tests.
+host_put_tests() { host_put "$1" "$RIG_DIR/inhost" "$CHECKOUT/tests/host" /opt/rig; }
 
 # host_new NAME KIND SUITE LEVEL-DIR: prepare a host, not yet booted.
 host_new() {

@@ -38,7 +38,7 @@ host_test_group() {
         [ "$group" != "$wanted" ] || files+=("/opt/rig/host/${file##*/}")
     done
     if ! host_boot "$name" "$RIG_KIND" "$RIG_SUITE" "${wanted%%:*}" </dev/null >&2 ||
-        ! host_put "$name" "$RIG_DIR/inhost" "$CHECKOUT/tests/host" /opt/rig; then
+        ! host_put_tests "$name"; then
         report fail "$where" "${wanted#*:}: its host boots"
         return
     fi
