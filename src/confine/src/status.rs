@@ -1,6 +1,7 @@
 //! What the kernel says about this process: `/proc/self/status`, as far as confinement needs it.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::{fs, io};
 
 /// The lines of `/proc/self/status`, by key.
@@ -12,7 +13,10 @@ pub(crate) struct Status {
 impl Status {
     /// Of this process.
     pub(crate) fn of_self() -> io::Result<Self> {
-        Ok(Self::parse(&fs::read_to_string("/proc/self/status")?))
+        // One read: files of /proc have no size that would tell how much to expect.
+        let mut text = String::with_capacity(4096);
+        fs::File::open("/proc/self/status")?.read_to_string(&mut text)?;
+        Ok(Self::parse(&text))
     }
 
     pub(crate) fn parse(text: &str) -> Self {

@@ -45,7 +45,10 @@ fn a_wrong_seccomp_policy_is_answered_with_file_line_entry_and_cause() {
         ("[[deny]]\ncalls = [\"read\"]\nerrno = \"EWHAT\"\nwhy = \"w\"", "\"EWHAT\" is not an error number"),
         ("[[kill]]\ncalls = [\"read\"]\nerrno = \"EPERM\"\nwhy = \"w\"", "takes neither"),
         ("[[allow]]\ncalls = [\"read\", \"read\"]\nwhy = \"w\"", "contradicts p.toml:6"),
-        ("[[allow]]\ncalls = [\"seccomp\"]\nwhy = \"w\"", "p.toml:2: [[deny]] seccomp: contradicts p.toml:6 ([[allow]] seccomp)"),
+        (
+            "[[allow]]\ncalls = [\"seccomp\"]\nwhy = \"w\"",
+            "p.toml:2: [[deny]] seccomp: contradicts p.toml:6 ([[allow]] seccomp)",
+        ),
         (
             "[[kill]]\ncalls = [\"read\"]\nwhy = \"w\"\n[[deny]]\ncalls = [\"read\"]\nerrno = \"EPERM\"\nwhy = \"w\"",
             "p.toml:6: [[kill]] read: contradicts p.toml:9",

@@ -53,7 +53,7 @@ fn read_checked(path: &Path, owner: u32) -> Result<Confinement, Fault> {
     if metadata.mode() & 0o022 != 0 {
         return Err(Fault::Writable(metadata.mode() & 0o7777));
     }
-    let mut text = String::new();
+    let mut text = String::with_capacity(usize::try_from(metadata.size()).unwrap_or(0) + 1);
     file.take(LARGEST).read_to_string(&mut text)?;
     let confinement: Confinement = serde_json::from_str(&text)?;
     if confinement.format != CONFINEMENT_FORMAT {

@@ -13,14 +13,44 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::BpfFilter;
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule, TargetArch, sock_filter};
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompFilter, SeccompRule, TargetArch, sock_filter,
+};
 
 use super::condition::{self, Alternative};
-use super::names;
+use super::dispatch::{dispatch, returning};
 use super::policy::Policy;
+use super::{LONGEST, names};
 use crate::sources::{Place, PolicyError, Sources};
 
 type Rules = BTreeMap<u32, Vec<Alternative>>;
+
+/// What a filter answers.
+struct Actions {
+    /// A call it names, whose rules hold or that has none.
+    matched: SeccompAction,
+    /// A call it names, none of whose rules hold.
+    mismatched: SeccompAction,
+    /// Any other call.
+    default: SeccompAction,
+}
+
+impl Actions {
+    /// `action` for what is named, nothing for the rest.
+    fn only(action: SeccompAction) -> Self {
+        Self { matched: action, mismatched: SeccompAction::Allow, default: SeccompAction::Allow }
+    }
+
+    /// Nothing but what is named.
+    fn allow_only(error: SeccompAction) -> Self {
+        Self { matched: SeccompAction::Allow, mismatched: error.clone(), default: error }
+    }
+
+    /// `error` for what is named but not allowed, nothing for the rest.
+    fn unless_allowed(error: SeccompAction) -> Self {
+        Self { matched: SeccompAction::Allow, mismatched: error, default: SeccompAction::Allow }
+    }
+}
 
 /// Compiles the policy `name` (a file `name.toml` of `sources`) for x86_64.
 pub fn compile(sources: &Sources, name: &str) -> Result<Vec<BpfFilter>, PolicyError> {
@@ -33,18 +63,22 @@ pub fn compile(sources: &Sources, name: &str) -> Result<Vec<BpfFilter>, PolicyEr
         filters.push(BpfFilter { name, program: program.iter().map(pack).collect(), log });
     };
     if !policy.kill.is_empty() {
-        let program = build(&policy.kill, SeccompAction::Allow, SeccompAction::KillProcess, &place)?;
+        let program = build(&policy.kill, &Actions::only(SeccompAction::KillProcess), &place)?;
         add("kill".to_owned(), program, policy.log);
     }
     let allowed = policy.allow.iter().map(|(call, allowed)| (*call, allowed.when.clone())).collect();
-    let program = build(&allowed, error(libc::ENOSYS.unsigned_abs()), SeccompAction::Allow, &place)?;
+    let program = build(&allowed, &Actions::allow_only(error(libc::ENOSYS.unsigned_abs())), &place)?;
     add("allow".to_owned(), program, policy.log);
 
     let otherwise: BTreeSet<u32> = policy.allow.values().filter_map(|allowed| allowed.otherwise).collect();
     for errno in otherwise {
         let of_errno = policy.allow.iter().filter(|(_, allowed)| allowed.otherwise == Some(errno));
         let rules = of_errno.map(|(call, allowed)| (*call, allowed.when.clone())).collect();
-        add(format!("otherwise {errno}"), build_otherwise(&rules, errno, &place)?, policy.log);
+        add(
+            format!("otherwise {errno}"),
+            build(&rules, &Actions::unless_allowed(error(errno)), &place)?,
+            policy.log,
+        );
     }
     let mut errnos: Vec<u32> = policy.deny.keys().map(|(errno, _)| *errno).collect();
     errnos.dedup();
@@ -52,7 +86,7 @@ pub fn compile(sources: &Sources, name: &str) -> Result<Vec<BpfFilter>, PolicyEr
     for errno in errnos {
         let of_errno = policy.deny.iter().filter(|((denied, _), _)| *denied == errno);
         let rules = of_errno.map(|((_, call), when)| (*call, when.clone())).collect();
-        add(format!("deny {errno}"), build(&rules, SeccompAction::Allow, error(errno), &place)?, policy.log);
+        add(format!("deny {errno}"), build(&rules, &Actions::only(error(errno)), &place)?, policy.log);
     }
     Ok(filters)
 }
@@ -75,33 +109,32 @@ fn error(errno: u32) -> SeccompAction {
     SeccompAction::Errno(errno)
 }
 
-fn build(
-    rules: &Rules,
-    mismatch: SeccompAction,
-    matched: SeccompAction,
-    place: &Place,
-) -> Result<BpfProgram, PolicyError> {
-    let mut compiled = BTreeMap::new();
+/// A filter in which a call whose rules hold answers `matched`, one whose rules do not `mismatched`, and any other
+/// `default`.
+fn build(rules: &Rules, actions: &Actions, place: &Place) -> Result<BpfProgram, PolicyError> {
+    let mut programs = BTreeMap::new();
     for (call, when) in rules {
-        let when: Result<Vec<SeccompRule>, _> = when.iter().map(condition::rule).collect();
-        compiled.insert(i64::from(*call), when.map_err(|cause| place.error(cause.to_string()))?);
+        let program = match when.is_empty() {
+            true => vec![returning(u32::from(actions.matched.clone()))],
+            false => conditional(*call, when, actions).map_err(|cause| place.error(cause.to_string()))?,
+        };
+        programs.insert(*call, program);
     }
-    SeccompFilter::new(compiled, mismatch, matched, TargetArch::x86_64)
-        .and_then(BpfProgram::try_from)
-        .map_err(|cause| place.error(cause.to_string()))
+    let filter = dispatch(&programs, u32::from(actions.default.clone()));
+    if filter.len() > LONGEST {
+        return Err(
+            place.error(format!("a filter has {} instructions, the kernel takes {LONGEST}", filter.len()))
+        );
+    }
+    Ok(filter)
 }
 
-/// `rules` allow, other arguments of the same calls answer `errno`, other calls are none of this filter's business.
-///
-/// seccompiler has one mismatch action for both cases. It ends each call's rules with it and puts it once more at the
-/// very end, for calls that are not named: that last instruction becomes ALLOW. A test interprets the result.
-fn build_otherwise(rules: &Rules, errno: u32, place: &Place) -> Result<BpfProgram, PolicyError> {
-    let mut program = build(rules, error(errno), SeccompAction::Allow, place)?;
-    match program.last_mut() {
-        Some(last) if last.k == u32::from(error(errno)) => last.k = u32::from(SeccompAction::Allow),
-        Some(_) | None => return Err(place.error("seccompiler laid out its filter in an unknown way")),
-    }
-    Ok(program)
+/// seccompiler's whole filter for one call.
+fn conditional(call: u32, when: &[Alternative], actions: &Actions) -> Result<BpfProgram, BackendError> {
+    let rules = when.iter().map(condition::rule).collect::<Result<Vec<SeccompRule>, _>>()?;
+    let rules = BTreeMap::from([(i64::from(call), rules)]);
+    let (mismatched, matched) = (actions.mismatched.clone(), actions.matched.clone());
+    SeccompFilter::new(rules, mismatched, matched, TargetArch::x86_64)?.try_into()
 }
 
 fn pack(instruction: &sock_filter) -> u64 {

@@ -63,6 +63,7 @@ fn run(filter: &BpfFilter, call: &Call) -> u32 {
             0x54 => accumulator &= step.k,
             0x05 => at += usize::try_from(step.k).unwrap(),
             0x15 => jump(accumulator == step.k),
+            0x35 => jump(accumulator >= step.k),
             0x06 => return step.k,
             other => panic!("instruction {other:#x}"),
         }

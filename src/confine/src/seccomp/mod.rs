@@ -7,6 +7,8 @@
 mod compile;
 #[cfg(feature = "compile")]
 mod condition;
+#[cfg(feature = "compile")]
+mod dispatch;
 #[cfg(all(test, feature = "compile"))]
 mod interpreter;
 #[cfg(feature = "compile")]
