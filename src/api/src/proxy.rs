@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use zbus::zvariant::Fd;
 
-/// tenantd on the system bus. Every method names the polkit action it needs; uid 0 is always allowed.
+/// tenantd on the system bus. Every method names the polkit action it needs; uid 0 is always allowed, anybody else may
+/// be asked to authenticate.
 #[zbus::proxy(
     interface = "org.tenantd.Manager1",
     default_service = "org.tenantd.Manager1",
@@ -13,29 +14,41 @@ use zbus::zvariant::Fd;
 )]
 pub trait Manager1 {
     /// All tenants: JSON array of [`crate::Summary`]. (`org.tenantd.list`)
+    #[zbus(allow_interactive_auth)]
     fn list_tenants(&self) -> Result<String, crate::Error>;
     /// One tenant, measured: JSON [`crate::Status`]. (`org.tenantd.status`)
+    #[zbus(allow_interactive_auth)]
     fn get_status(&self, id: &str) -> Result<String, crate::Error>;
     /// A tenant's spec as it lies on disk: TOML. (`org.tenantd.status`)
+    #[zbus(allow_interactive_auth)]
     fn get_spec(&self, id: &str) -> Result<String, crate::Error>;
     /// Makes a tenant from a spec (TOML), enables it and, with `start`, starts it: JSON [`crate::Outcome`].
     /// With `dry_run` only the plan is made. (`org.tenantd.create`)
+    #[zbus(allow_interactive_auth)]
     fn create_tenant(&self, spec: &str, start: bool, dry_run: bool) -> Result<String, crate::Error>;
     /// Makes an existing tenant like this spec (TOML): JSON [`crate::Outcome`]. (`org.tenantd.change`)
+    #[zbus(allow_interactive_auth)]
     fn apply_spec(&self, spec: &str, dry_run: bool) -> Result<String, crate::Error>;
     /// Starts a tenant and returns when its gateway answers. (`org.tenantd.start-stop`)
+    #[zbus(allow_interactive_auth)]
     fn start_tenant(&self, id: &str) -> Result<(), crate::Error>;
     /// Stops a tenant; with `now` its processes are killed instead of asked. (`org.tenantd.start-stop`)
+    #[zbus(allow_interactive_auth)]
     fn stop_tenant(&self, id: &str, now: bool) -> Result<(), crate::Error>;
     /// Restarts a tenant. (`org.tenantd.start-stop`)
+    #[zbus(allow_interactive_auth)]
     fn restart_tenant(&self, id: &str) -> Result<(), crate::Error>;
     /// Starts it at boot, or no longer. (`org.tenantd.start-stop`)
+    #[zbus(allow_interactive_auth)]
     fn enable_tenant(&self, id: &str, enable: bool) -> Result<(), crate::Error>;
     /// Makes a tenant's host objects what its spec says: JSON [`crate::Outcome`]. (`org.tenantd.change`)
+    #[zbus(allow_interactive_auth)]
     fn repair_tenant(&self, id: &str, dry_run: bool) -> Result<String, crate::Error>;
     /// Deletes a tenant, its data included unless `keep_data`: JSON [`crate::Outcome`]. (`org.tenantd.delete`)
+    #[zbus(allow_interactive_auth)]
     fn delete_tenant(&self, id: &str, keep_data: bool, dry_run: bool) -> Result<String, crate::Error>;
     /// Runs a command in the cell with these standard streams; answers its exit status when it ends. (`org.tenantd.change`)
+    #[zbus(allow_interactive_auth)]
     fn exec_tenant(
         &self,
         id: &str,
@@ -46,11 +59,14 @@ pub trait Manager1 {
         stderr: Fd<'_>,
     ) -> Result<u32, crate::Error>;
     /// Which layer asked for what: JSON array of `{what, layers}`. (`org.tenantd.status`)
+    #[zbus(allow_interactive_auth)]
     fn explain_tenant(&self, id: &str) -> Result<String, crate::Error>;
     /// Runtimes and their versions: JSON array of [`crate::Installed`]. (`org.tenantd.list`)
+    #[zbus(allow_interactive_auth)]
     fn list_runtimes(&self) -> Result<String, crate::Error>;
     /// Installs a version (empty: the newest tested one): JSON [`crate::Installed`]. `from` is a directory or a tar file
     /// opened by the caller; `use_from` says whether it counts. (`org.tenantd.runtime`)
+    #[zbus(allow_interactive_auth)]
     fn install_runtime(
         &self,
         name: &str,
@@ -60,10 +76,13 @@ pub trait Manager1 {
         from: Fd<'_>,
     ) -> Result<String, crate::Error>;
     /// Reads every file of an installed version again: JSON [`crate::Verdict`]. (`org.tenantd.runtime`)
+    #[zbus(allow_interactive_auth)]
     fn verify_runtime(&self, name: &str, version: &str) -> Result<String, crate::Error>;
     /// Removes a version that no tenant uses. (`org.tenantd.runtime`)
+    #[zbus(allow_interactive_auth)]
     fn remove_runtime(&self, name: &str, version: &str) -> Result<(), crate::Error>;
     /// Makes a version the one that new tenants get. (`org.tenantd.runtime`)
+    #[zbus(allow_interactive_auth)]
     fn pin_runtime(&self, name: &str, version: &str) -> Result<(), crate::Error>;
 
     /// Progress of long work: `subject` is a tenant's or runtime's name, `percent` 0 to 100.

@@ -26,6 +26,13 @@ pub fn change_directory(directory: &Path) -> io::Result<()> {
     Ok(nix::unistd::chdir(directory)?)
 }
 
+/// Makes the terminal on standard input the controlling one, so that ^C, job control and /dev/tty work in it. systemd has
+/// made this process the leader of a session that has none. Without a terminal nothing happens.
+pub fn take_terminal() {
+    // SAFETY: TIOCSCTTY takes a number, no pointer, and steals no terminal with 0; ENOTTY for anything else is as good.
+    unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) };
+}
+
 /// Gives the program the signal state of a fresh login: nothing blocked, SIGPIPE not ignored (Rust's runtime ignores it).
 pub fn reset_signals() -> io::Result<()> {
     // SAFETY: the default action installs no handler, so nothing of this program can run in signal context.

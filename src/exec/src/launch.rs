@@ -41,6 +41,9 @@ fn confine_and_execute(
     let directory = Path::new(&confinement.directory);
     process::change_directory(directory).map_err(step(&format!("cannot enter {}", directory.display())))?;
     process::close_descriptors().map_err(step("cannot close inherited descriptors"))?;
+    if !is_gateway {
+        process::take_terminal();
+    }
     process::reset_signals().map_err(step("cannot reset signals"))?;
     let rules = landlock::restrict(&confinement.landlock, Path::new(cell::CANARY))?;
     seccomp::install(&confinement.seccomp)?;
