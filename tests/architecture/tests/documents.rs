@@ -48,6 +48,13 @@ fn every_unit_that_can_be_enabled_is_enabled_by_the_package() {
 }
 
 #[test]
+fn a_purge_knows_the_accounts_by_the_service_that_the_host_writes() {
+    let service = "org.tenantd";
+    assert!(read("src/host/src/account.rs").unwrap().contains(&format!("\"{service}\".to_owned()")));
+    assert!(read("debian/tenantd.postrm").unwrap().contains(&format!("\"service\" *: *\"{service}\"")));
+}
+
+#[test]
 fn an_adr_has_at_most_60_lines() {
     for file in files("docs/adr", ".md").unwrap() {
         let lines = read(&file).unwrap().lines().count();
