@@ -17,5 +17,5 @@ mod tests;
 
 pub use error::StoreError;
 pub use incoming::{Incoming, SealedTree};
-pub use store::{Installed, Store, Verdict};
+pub use store::{Installed, Store, Verdict, read_tree};
 pub use walk::Progress;

@@ -203,6 +203,16 @@ impl Store {
     }
 }
 
+/// Reads a tree that need not be sealed. For pinning the content of a newly tested version.
+pub fn read_tree(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Manifest, StoreError> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let dir = open(path, flags, Mode::empty()).map_err(StoreError::io("open", path))?;
+    let walk = Walk::over(Purpose::Read, dir.as_fd(), path, &[MANIFEST, PROVENANCE], progress)?;
+    Manifest::new(walk.entries)
+        .and_then(|manifest| manifest.check_links().map(|()| manifest))
+        .map_err(|source| StoreError::Manifest { path: path.to_owned(), source })
+}
+
 /// Opens the directory `name` in `dir`; a link is refused.
 pub(crate) fn open_dir(dir: BorrowedFd<'_>, name: &str) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;

@@ -45,6 +45,7 @@ pub(crate) enum Placeholder {
     Cell,
     ConfigDir,
     Data,
+    Home,
     State,
     Workspace,
     Tenant,
@@ -61,11 +62,12 @@ pub(crate) enum Placeholder {
 use Placeholder as P;
 
 impl Placeholder {
-    pub(crate) const ALL: [(&'static str, P); 15] = [
+    pub(crate) const ALL: [(&'static str, P); 16] = [
         ("runtime", P::Runtime),
         ("cell", P::Cell),
         ("config", P::ConfigDir),
         ("data", P::Data),
+        ("home", P::Home),
         ("state", P::State),
         ("workspace", P::Workspace),
         ("tenant", P::Tenant),
@@ -100,6 +102,7 @@ impl Placeholder {
             P::Cell => cell::CELL.into(),
             P::ConfigDir => cell::CONFIG.into(),
             P::Data => data().into(),
+            P::Home => format!("{}/home", data()).into(),
             P::State => format!("{}/state", data()).into(),
             P::Workspace => format!("{}/workspace", data()).into(),
             P::Tenant => values.tenant.to_string().into(),
