@@ -4,13 +4,13 @@
 //! installed last (seccomp(2), "Return values"). Hence the order:
 //! 1. `kill`: nothing overrules it;
 //! 2. `allow`: whatever it does not name answers ENOSYS, as on a kernel that lacks the call, so that programs fall back;
-//! 3. `otherwise E`: an allowed call whose arguments are not answers E instead of ENOSYS;
-//! 4. `deny E`: known calls that must not look absent; EPERM last, because it closes seccomp(2) itself, which the
-//!    filters before it leave open for the launcher.
+//! 3. `arguments`: an allowed call whose arguments are not answers its `otherwise`;
+//! 4. `deny`: known calls that must not look absent. Last, because it closes seccomp(2) itself, which the filters before
+//!    it leave open for the launcher.
 //!
 //! Every filter kills on a foreign architecture (i386); x32 numbers are in no table and answer ENOSYS.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use model::BpfFilter;
 use seccompiler::{
@@ -23,70 +23,62 @@ use super::policy::Policy;
 use super::{LONGEST, names};
 use crate::sources::{Place, PolicyError, Sources};
 
-type Rules = BTreeMap<u32, Vec<Alternative>>;
-
-/// What a filter answers.
-struct Actions {
-    /// A call it names, whose rules hold or that has none.
-    matched: SeccompAction,
-    /// A call it names, none of whose rules hold.
-    mismatched: SeccompAction,
-    /// Any other call.
-    default: SeccompAction,
-}
-
-impl Actions {
-    /// `action` for what is named, nothing for the rest.
-    fn only(action: SeccompAction) -> Self {
-        Self { matched: action, mismatched: SeccompAction::Allow, default: SeccompAction::Allow }
-    }
-
-    /// Nothing but what is named.
-    fn allow_only(error: SeccompAction) -> Self {
-        Self { matched: SeccompAction::Allow, mismatched: error.clone(), default: error }
-    }
-
-    /// `error` for what is named but not allowed, nothing for the rest.
-    fn unless_allowed(error: SeccompAction) -> Self {
-        Self { matched: SeccompAction::Allow, mismatched: error, default: SeccompAction::Allow }
-    }
-}
+/// The programs of one filter, by call.
+type Programs = BTreeMap<u32, BpfProgram>;
 
 /// Compiles the policy `name` (a file `name.toml` of `sources`) for x86_64.
 pub fn compile(sources: &Sources, name: &str) -> Result<Vec<BpfFilter>, PolicyError> {
     let mut policy = Policy::read(sources, name)?;
     let place = Place::root(&format!("{name}.toml"));
     close_seccomp(&mut policy, &place)?;
+    let backend = |error: BackendError| place.error(error.to_string());
 
-    let mut filters = Vec::new();
-    let mut add = |name: String, program: BpfProgram, log| {
-        filters.push(BpfFilter { name, program: program.iter().map(pack).collect(), log });
-    };
-    if !policy.kill.is_empty() {
-        let program = build(&policy.kill, &Actions::only(SeccompAction::KillProcess), &place)?;
-        add("kill".to_owned(), program, policy.log);
-    }
-    let allowed = policy.allow.iter().map(|(call, allowed)| (*call, allowed.when.clone())).collect();
-    let program = build(&allowed, &Actions::allow_only(error(libc::ENOSYS.unsigned_abs())), &place)?;
-    add("allow".to_owned(), program, policy.log);
-
-    let otherwise: BTreeSet<u32> = policy.allow.values().filter_map(|allowed| allowed.otherwise).collect();
-    for errno in otherwise {
-        let of_errno = policy.allow.iter().filter(|(_, allowed)| allowed.otherwise == Some(errno));
-        let rules = of_errno.map(|(call, allowed)| (*call, allowed.when.clone())).collect();
-        add(
-            format!("otherwise {errno}"),
-            build(&rules, &Actions::unless_allowed(error(errno)), &place)?,
-            policy.log,
+    let (mut kill, mut allow, mut arguments, mut deny) =
+        <(Programs, Programs, Programs, Programs)>::default();
+    for (call, when) in &policy.kill {
+        kill.insert(
+            *call,
+            program(*call, when, SeccompAction::KillProcess, SeccompAction::Allow).map_err(backend)?,
         );
     }
-    let mut errnos: Vec<u32> = policy.deny.keys().map(|(errno, _)| *errno).collect();
-    errnos.dedup();
-    errnos.sort_by_key(|errno| *errno == libc::EPERM.unsigned_abs());
-    for errno in errnos {
-        let of_errno = policy.deny.iter().filter(|((denied, _), _)| *denied == errno);
-        let rules = of_errno.map(|((_, call), when)| (*call, when.clone())).collect();
-        add(format!("deny {errno}"), build(&rules, &Actions::only(error(errno)), &place)?, policy.log);
+    for (call, allowed) in &policy.allow {
+        allow.insert(*call, vec![returning(libc::SECCOMP_RET_ALLOW)]);
+        if let Some(errno) = allowed.otherwise {
+            let error = SeccompAction::Errno(errno);
+            arguments
+                .insert(*call, program(*call, &allowed.when, SeccompAction::Allow, error).map_err(backend)?);
+        }
+    }
+    for (call, denied) in &policy.deny {
+        let error = SeccompAction::Errno(denied.errno);
+        deny.insert(*call, program(*call, &denied.when, error, SeccompAction::Allow).map_err(backend)?);
+    }
+
+    let absent = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
+    let pass = libc::SECCOMP_RET_ALLOW;
+    let stack = [
+        ("kill", kill, pass),
+        ("allow", allow, absent),
+        ("arguments", arguments, pass),
+        ("deny", deny, pass),
+    ];
+    let mut filters = Vec::new();
+    for (name, programs, default) in stack {
+        if programs.is_empty() && default == pass {
+            continue;
+        }
+        let filter = dispatch(&programs, default);
+        if filter.len() > LONGEST {
+            let length = filter.len();
+            return Err(place.error(format!(
+                "the filter \"{name}\" has {length} instructions, the kernel takes {LONGEST}"
+            )));
+        }
+        filters.push(BpfFilter {
+            name: name.to_owned(),
+            program: filter.iter().map(pack).collect(),
+            log: policy.log,
+        });
     }
     Ok(filters)
 }
@@ -95,7 +87,8 @@ pub fn compile(sources: &Sources, name: &str) -> Result<Vec<BpfFilter>, PolicyEr
 fn close_seccomp(policy: &mut Policy, place: &Place) -> Result<(), PolicyError> {
     let eperm = libc::EPERM.unsigned_abs();
     let seccomp = names::call("seccomp").unwrap_or_default();
-    let denied = policy.deny.get(&(eperm, seccomp)).is_some_and(Vec::is_empty);
+    let denied =
+        policy.deny.get(&seccomp).is_some_and(|denied| denied.when.is_empty() && denied.errno == eperm);
     if !denied || policy.allow.contains_key(&seccomp) {
         return Err(place.error(
             "seccomp must be denied with errno = \"EPERM\": the launcher proves by it that the whole stack is in force",
@@ -105,35 +98,18 @@ fn close_seccomp(policy: &mut Policy, place: &Place) -> Result<(), PolicyError> 
     Ok(())
 }
 
-fn error(errno: u32) -> SeccompAction {
-    SeccompAction::Errno(errno)
-}
-
-/// A filter in which a call whose rules hold answers `matched`, one whose rules do not `mismatched`, and any other
-/// `default`.
-fn build(rules: &Rules, actions: &Actions, place: &Place) -> Result<BpfProgram, PolicyError> {
-    let mut programs = BTreeMap::new();
-    for (call, when) in rules {
-        let program = match when.is_empty() {
-            true => vec![returning(u32::from(actions.matched.clone()))],
-            false => conditional(*call, when, actions).map_err(|cause| place.error(cause.to_string()))?,
-        };
-        programs.insert(*call, program);
+/// seccompiler's whole filter for one call: `matched` when any of `when` holds, or always when it is empty.
+fn program(
+    call: u32,
+    when: &[Alternative],
+    matched: SeccompAction,
+    mismatched: SeccompAction,
+) -> Result<BpfProgram, BackendError> {
+    if when.is_empty() {
+        return Ok(vec![returning(u32::from(matched))]);
     }
-    let filter = dispatch(&programs, u32::from(actions.default.clone()));
-    if filter.len() > LONGEST {
-        return Err(
-            place.error(format!("a filter has {} instructions, the kernel takes {LONGEST}", filter.len()))
-        );
-    }
-    Ok(filter)
-}
-
-/// seccompiler's whole filter for one call.
-fn conditional(call: u32, when: &[Alternative], actions: &Actions) -> Result<BpfProgram, BackendError> {
     let rules = when.iter().map(condition::rule).collect::<Result<Vec<SeccompRule>, _>>()?;
     let rules = BTreeMap::from([(i64::from(call), rules)]);
-    let (mismatched, matched) = (actions.mismatched.clone(), actions.matched.clone());
     SeccompFilter::new(rules, mismatched, matched, TargetArch::x86_64)?.try_into()
 }
 

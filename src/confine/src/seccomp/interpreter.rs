@@ -94,15 +94,8 @@ fn meaning(policy: &Policy, number: u32, arguments: &[u64; 6]) -> u32 {
     if policy.kill.get(&number).is_some_and(|when| holds(when)) {
         return KILL;
     }
-    let mut denials: Vec<u32> = policy
-        .deny
-        .iter()
-        .filter(|((_, call), when)| *call == number && holds(when))
-        .map(|((errno, _), _)| *errno)
-        .collect();
-    denials.sort_by_key(|errno| (*errno == 1, *errno));
-    if let Some(last) = denials.last() {
-        return libc::SECCOMP_RET_ERRNO | last;
+    if let Some(denied) = policy.deny.get(&number).filter(|denied| holds(&denied.when)) {
+        return libc::SECCOMP_RET_ERRNO | denied.errno;
     }
     match policy.allow.get(&number) {
         Some(allowed) if holds(&allowed.when) => ALLOW,

@@ -16,8 +16,8 @@ use crate::sources::{Place, PolicyError, Sources, Text};
 pub(super) struct Policy {
     /// Calls that are allowed, by number.
     pub(super) allow: BTreeMap<u32, Allowed>,
-    /// Calls that answer an error although they may be allowed, by error number and call.
-    pub(super) deny: BTreeMap<(u32, u32), Vec<Alternative>>,
+    /// Calls that answer an error although they may be allowed, by number.
+    pub(super) deny: BTreeMap<u32, Denied>,
     /// Calls that end the process, by number.
     pub(super) kill: BTreeMap<u32, Vec<Alternative>>,
     /// Whether refused calls are written to the audit log.
@@ -33,6 +33,16 @@ pub(super) struct Allowed {
     pub(super) when: Vec<Alternative>,
     /// The error number when none holds.
     pub(super) otherwise: Option<u32>,
+    place: Place,
+}
+
+/// How a call is denied.
+#[derive(Debug)]
+pub(super) struct Denied {
+    /// Any of these; empty: always.
+    pub(super) when: Vec<Alternative>,
+    /// The error number.
+    pub(super) errno: u32,
     place: Place,
 }
 
@@ -186,8 +196,7 @@ impl Policy {
             return Err(contradiction(place, other));
         }
         if when.is_empty() {
-            let refined =
-                self.kill.contains_key(&call) || self.deny.keys().any(|(_, denied)| *denied == call);
+            let refined = self.kill.contains_key(&call) || self.deny.contains_key(&call);
             if let Some(allowed) = self.allow.get(&call) {
                 return Err(contradiction(place, &allowed.place));
             }
@@ -198,18 +207,24 @@ impl Policy {
             }
             self.decided.insert(call, place.clone());
         }
-        let rules = match errno {
-            Some(errno) => self.deny.entry((errno, call)).or_default(),
-            None => self.kill.entry(call).or_default(),
+        let Some(errno) = errno else {
+            self.kill.entry(call).or_default().extend_from_slice(when);
+            return Ok(());
         };
-        rules.extend_from_slice(when);
+        match self.deny.get_mut(&call) {
+            Some(known) if known.errno != errno => return Err(contradiction(place, &known.place)),
+            Some(known) => known.when.extend_from_slice(when),
+            None => {
+                self.deny.insert(call, Denied { when: when.to_vec(), errno, place: place.clone() });
+            }
+        }
         Ok(())
     }
 }
 
 fn contradiction(place: &Place, other: &Place) -> PolicyError {
     place.error(format!(
-        "contradicts {}:{} ({}); a call is decided once, or its entries all have \"when\" and the same \"otherwise\"",
+        "contradicts {}:{} ({}); a call is decided once, or its entries all have \"when\" and the same error",
         other.file, other.line, other.entry
     ))
 }
