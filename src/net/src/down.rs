@@ -29,11 +29,22 @@ pub fn take_down(network: &Network) -> Result<(), Error> {
     unpinned.and(buried).and(removed).and_then(|()| record::remove(&network.tenant))
 }
 
+/// Takes every tenant's network down and its links away, although tenants may still run: for a host without its fence.
+pub fn cut() -> Result<(), Error> {
+    let tenants = record::all()?;
+    let mut failures: Vec<_> = tenants.iter().filter_map(|tenant| down(tenant).err().map(|error| error.of(tenant))).collect();
+    failures.extend(sweep().err());
+    match (failures.len(), failures.into_iter().next()) {
+        (failed, Some(first)) => Err(Error::Several { failed, all: tenants.len(), first: Box::new(first) }),
+        (_, None) => Ok(()),
+    }
+}
+
 /// Marks both links dead and takes the bridge's address.
 fn bury(host: &mut Netlink, network: &Network) -> Result<(), Error> {
     let link = &network.link;
     let mut steps: Vec<_> = [&link.bridge, &link.host]
-        .map(|name| may(format!("mark {name} dead"), message::set_group(name, message::DEAD_GROUP), GONE))
+        .map(|name| may(format!("mark {name} dead"), message::bury(name), GONE))
         .into();
     if let Some(bridge) = find(host, &link.bridge)? {
         let request = message::delete_address(bridge.index, link.bridge_address);
@@ -42,14 +53,18 @@ fn bury(host: &mut Netlink, network: &Network) -> Result<(), Error> {
     run(host, steps)
 }
 
-/// Deletes every dead link, however many there are, at the price of one; again until there are none.
+/// Deletes every dead link, however many there are, in a bounded number of messages; a group again until it is empty.
 pub fn sweep() -> Result<(), Error> {
     let mut host = route::open()?;
-    loop {
-        match run(&mut host, vec![route::must("delete the dead links", message::delete_dead())]) {
-            Ok(()) => (),
-            Err(Error::Kernel { source, .. }) if route::is_one_of(&source, GONE) => return Ok(()),
-            Err(error) => return Err(error),
+    for group in message::dead_groups() {
+        loop {
+            let step = route::must("delete the dead links", message::delete_group(group));
+            match run(&mut host, vec![step]) {
+                Ok(()) => (),
+                Err(Error::Kernel { source, .. }) if route::is_one_of(&source, GONE) => break,
+                Err(error) => return Err(error),
+            }
         }
     }
+    Ok(())
 }

@@ -10,7 +10,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum Error {
     /// The command line is wrong.
-    #[error("{0}; usage: tenant-net up|down|selftest SYSTEM-NAME, or tenant-net sweep|selftest|watch")]
+    #[error("{0}; usage: tenant-net up|down|selftest SYSTEM-NAME, or tenant-net sweep|selftest|cut|watch")]
     Usage(String),
     /// A file is missing, unreadable, malformed, or not trustworthy.
     #[error("{path}: {problem}{remedy}", path = .path.display())]

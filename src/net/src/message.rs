@@ -18,8 +18,12 @@ use crate::socket::Request;
 
 /// Group of links in use.
 pub const LIVE_GROUP: u32 = 0;
-/// Group of links that are done with and wait for the sweep: "td" in ASCII.
-pub const DEAD_GROUP: u32 = 0x7464;
+/// First of the groups of links that are done with and wait for the sweep: "td" in ASCII.
+const FIRST_DEAD_GROUP: u32 = 0x7464_0000;
+/// How many such groups there are. A group is deleted by one message under the kernel's one lock for links, and each
+/// bridge in it takes an RCU barrier (br_multicast_dev_del): one group would hold up every other network on the host for
+/// seconds, and a message per bridge would take twice as long.
+const DEAD_GROUPS: u32 = 32;
 /// Index of `eth0` in the tenant's namespace; 1 is the loopback link's.
 pub const INSIDE_INDEX: u32 = 2;
 const PREFIX: u8 = 30;
@@ -107,8 +111,7 @@ pub fn put_up(name: &str, silent: bool) -> Request {
     link_request(RTM_SETLINK, 0, &message)
 }
 
-/// Puts the named link into `group`.
-pub fn set_group(name: &str, group: u32) -> Request {
+fn set_group(name: &str, group: u32) -> Request {
     let mut message = named(name);
     message.attributes.push(LinkAttribute::Group(group));
     link_request(RTM_SETLINK, 0, &message)
@@ -119,10 +122,21 @@ pub fn delete(name: &str) -> Request {
     link_request(RTM_DELLINK, 0, &named(name))
 }
 
-/// Deletes every link of the dead group.
-pub fn delete_dead() -> Request {
+/// Marks the link dead: the same group for a bridge and its port.
+pub fn bury(name: &str) -> Request {
+    let number = name.get(2..).and_then(|digits| digits.parse().ok()).unwrap_or(0);
+    set_group(name, FIRST_DEAD_GROUP + number % DEAD_GROUPS)
+}
+
+/// The groups of dead links.
+pub fn dead_groups() -> std::ops::Range<u32> {
+    FIRST_DEAD_GROUP..FIRST_DEAD_GROUP + DEAD_GROUPS
+}
+
+/// Deletes every link of `group`.
+pub fn delete_group(group: u32) -> Request {
     let mut message = LinkMessage::default();
-    message.attributes.push(LinkAttribute::Group(DEAD_GROUP));
+    message.attributes.push(LinkAttribute::Group(group));
     link_request(RTM_DELLINK, 0, &message)
 }
 

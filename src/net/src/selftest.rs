@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use crate::error::Error;
 use crate::route::{self, find};
-use crate::{element, message, namespace, nft, record};
+use crate::{down, element, message, namespace, nft, record};
 
 /// A refusal comes at once; only a fence that is not there, or one that drops, takes longer.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -35,15 +35,18 @@ pub fn selftest(tenant: &TenantId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Tests every tenant that is up, reports each that fails and has it stopped.
+/// Tests every tenant that is up, reports each that fails, cuts it off and has it stopped.
 pub fn selftest_all() -> Result<(), Error> {
     let tenants = record::all()?;
     let mut failures = Vec::new();
     for tenant in &tenants {
         if let Err(error) = steady(tenant) {
             let error = error.of(tenant);
-            drop(writeln!(io::stderr(), "{error}: stopping it"));
+            drop(writeln!(io::stderr(), "{error}: cutting it off and stopping it"));
+            // Its links first: a gateway may take minutes to stop.
+            let cut = down::down(tenant).and_then(|()| down::sweep());
             stop(tenant)?;
+            cut.map_err(|error| error.of(tenant))?;
             failures.push(error);
         }
     }

@@ -15,6 +15,7 @@ pub fn run(arguments: impl Iterator<Item = String>) -> Result<(), Error> {
         ["selftest", name] => about(name, selftest::selftest),
         ["selftest"] => selftest::selftest_all(),
         ["sweep"] => down::sweep(),
+        ["cut"] => down::cut(),
         ["watch"] => watch::watch(),
         _ => Err(Error::Usage(format!("{:?} is no verb of mine", words.join(" ")))),
     }
