@@ -65,11 +65,13 @@ impl Places {
 pub(crate) fn observe(paths: &Paths, scope: &Scope) -> Result<Option<Account>, HostError> {
     let name = scope.tenant.user();
     let key = Key { kind: Kind::Account, name: name.clone() };
-    let wanted = scope.wanted.get(&key).and_then(|resource| {
-        if let Resource::Account(account) = resource { Some(account) } else { None }
-    });
+    let wanted = scope
+        .wanted
+        .get(&key)
+        .and_then(|resource| if let Resource::Account(account) = resource { Some(account) } else { None });
     let recorded = read_record(paths, &name)?;
-    let uid = recorded.as_ref().map(|account| account.uid).or(scope.uid).or(wanted.map(|account| account.uid));
+    let uid =
+        recorded.as_ref().map(|account| account.uid).or(scope.uid).or(wanted.map(|account| account.uid));
     if let Some(account) = &recorded {
         if is_complete(paths, account)? {
             return Ok(recorded);
@@ -194,7 +196,9 @@ fn traces(paths: &Paths, name: &str, uid: Option<u32>) -> Result<bool, HostError
 fn refuse_foreign(paths: &Paths, wanted: &Account, recorded: Option<u32>) -> Result<(), HostError> {
     let places = Places::of(paths, &wanted.name, wanted.uid);
     for (link, record) in [(&places.user_by_uid, &places.user), (&places.group_by_gid, &places.group)] {
-        if let Some(target) = files::look_link(link)?.filter(|target| Some(target.as_os_str()) != record.file_name()) {
+        if let Some(target) =
+            files::look_link(link)?.filter(|target| Some(target.as_os_str()) != record.file_name())
+        {
             let text = format!(
                 "uid {} of account {} is taken: {} points to {}: remove that record or choose another uid pool",
                 wanted.uid,
@@ -262,7 +266,10 @@ mod tests {
         make(&paths, &Account { uid: 500_009, ..account() }).unwrap();
         assert_eq!(seen(&paths, true).unwrap().unwrap().uid, 500_009);
         make(&paths, &account()).unwrap();
-        assert_eq!(files::list(&paths.userdb()).unwrap(), ["500003.group", "500003.user", "t-acme.group", "t-acme.user"]);
+        assert_eq!(
+            files::list(&paths.userdb()).unwrap(),
+            ["500003.group", "500003.user", "t-acme.group", "t-acme.user"]
+        );
     }
 
     #[test]

@@ -45,7 +45,8 @@ fn template(paths: &Paths, unit: &str) -> Result<PathBuf, HostError> {
     let candidates = UNIT_DIRECTORIES.map(|directory| Path::new(directory).join(&file));
     let found = candidates.into_iter().find(|candidate| paths.root().join(candidate).is_file());
     found.map(|candidate| Path::new("/").join(candidate)).ok_or_else(|| {
-        let text = format!("cannot enable {unit}: there is no unit file {file}: reinstall the package tenantd");
+        let text =
+            format!("cannot enable {unit}: there is no unit file {file}: reinstall the package tenantd");
         sentence(Exit::OsFile, text)
     })
 }

@@ -41,7 +41,10 @@ fn remedy(errno: Errno) -> &'static str {
         (Errno::EDQUOT, "the quota there is used up: raise it or free space and try again"),
         (Errno::EFBIG, "the file size limit of tenantd.service is reached: raise LimitFSIZE="),
         (Errno::EROFS, "the file system is mounted read-only: see \"dmesg\" and mount it read-write"),
-        (Errno::EPERM, "look for an immutable flag with \"lsattr -d\", and for what tenantd.service may write"),
+        (
+            Errno::EPERM,
+            "look for an immutable flag with \"lsattr -d\", and for what tenantd.service may write",
+        ),
         (Errno::EACCES, "look at the modes of its parents and at what tenantd.service may write"),
         (Errno::ENOENT, "one of its parents is missing: reinstall tenantd or make it"),
         (Errno::EBUSY, "something is mounted there: see \"findmnt\" and unmount it"),

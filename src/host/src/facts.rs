@@ -37,7 +37,9 @@ fn nft_program(paths: &Paths) -> bool {
 
 /// `MemTotal` of `/proc/meminfo`, in bytes.
 fn memory_bytes(text: &str) -> u64 {
-    let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_ascii_whitespace().next()?.parse().ok());
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.split_ascii_whitespace().next()?.parse().ok());
     kib.map_or(0, |kib: u64| kib.saturating_mul(1024))
 }
 

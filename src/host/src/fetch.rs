@@ -74,14 +74,21 @@ pub fn fetch(
     });
     match ended {
         Ok(ended) => status(&unit, &ended?),
-        Err(_) => Err(sentence(Exit::Software, format!("{unit}: the thread that waited for it ended: report this"))),
+        Err(_) => {
+            Err(sentence(Exit::Software, format!("{unit}: the thread that waited for it ended: report this")))
+        }
     }
 }
 
 fn transient(unit: &str, request: &FetchRequest, from: Option<&str>, stdout: OwnedFd) -> Transient {
     let mut argv = vec![PROGRAM.to_owned()];
     argv.extend(request.arguments.iter().cloned());
-    argv.extend(["--policy".to_owned(), request.policy.display().to_string(), "--work".to_owned(), WORK.to_owned()]);
+    argv.extend([
+        "--policy".to_owned(),
+        request.policy.display().to_string(),
+        "--work".to_owned(),
+        WORK.to_owned(),
+    ]);
     let bind = |source: &str, at: &str, optional| (source.to_owned(), at.to_owned(), optional, 0);
     // /run is hidden; a host's resolver may be configured there.
     let mut seen = vec![bind("/run/systemd/resolve", "/run/systemd/resolve", true)];
@@ -107,7 +114,8 @@ fn transient(unit: &str, request: &FetchRequest, from: Option<&str>, stdout: Own
 fn sandbox() -> Vec<(&'static str, Value)> {
     let text = |value: &str| Value::Text(value.to_owned());
     let texts = |values: &[&str]| Value::Texts(values.iter().map(|value| (*value).to_owned()).collect());
-    let allowed = |values: &[&str]| Value::Filter(true, values.iter().map(|value| (*value).to_owned()).collect());
+    let allowed =
+        |values: &[&str]| Value::Filter(true, values.iter().map(|value| (*value).to_owned()).collect());
     vec![
         ("DynamicUser", Value::Flag(true)),
         ("NoNewPrivileges", Value::Flag(true)),
@@ -123,7 +131,10 @@ fn sandbox() -> Vec<(&'static str, Value)> {
         ("RestrictSUIDSGID", Value::Flag(true)),
         ("LockPersonality", Value::Flag(true)),
         ("TemporaryFileSystem", Value::Pairs(vec![("/run".to_owned(), "ro".to_owned())])),
-        ("InaccessiblePaths", texts(&["-/var/lib/tenants", "-/var/lib/tenantd", "-/etc/tenantd", "-/var/cache"])),
+        (
+            "InaccessiblePaths",
+            texts(&["-/var/lib/tenants", "-/var/lib/tenantd", "-/etc/tenantd", "-/var/cache"]),
+        ),
         ("RestrictAddressFamilies", allowed(&["AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK"])),
         ("SystemCallFilter", allowed(&["@system-service"])),
         ("SystemCallErrorNumber", Value::Signed(libc::EPERM)),
@@ -144,7 +155,8 @@ fn path_of(fd: &OwnedFd) -> Result<String, HostError> {
         sentence(Exit::NoInput, text)
     };
     let path = std::fs::read_link(&link).map_err(|_| gone())?;
-    let (meant, found) = (std::fs::metadata(&link).map_err(|_| gone())?, std::fs::metadata(&path).map_err(|_| gone())?);
+    let (meant, found) =
+        (std::fs::metadata(&link).map_err(|_| gone())?, std::fs::metadata(&path).map_err(|_| gone())?);
     if (meant.dev(), meant.ino()) != (found.dev(), found.ino()) || !(meant.is_file() || meant.is_dir()) {
         return Err(gone());
     }

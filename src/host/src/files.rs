@@ -51,7 +51,8 @@ pub fn write_atomic(path: &Path, owner: Owner, mode: u32, bytes: &[u8]) -> Resul
 pub fn read_bounded(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
     let Some(seen) = look(path, limit)? else { return Ok(None) };
     if seen.bytes.len() > limit {
-        let text = format!("{} is larger than {limit} bytes, which no such file is: look at it", path.display());
+        let text =
+            format!("{} is larger than {limit} bytes, which no such file is: look at it", path.display());
         return Err(sentence(Exit::OsFile, text));
     }
     Ok(Some(seen.bytes))
@@ -94,11 +95,7 @@ pub(crate) fn look(path: &Path, limit: usize) -> Result<Option<Seen>, HostError>
     let mut bytes = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     File::from(fd).take(most).read_to_end(&mut bytes).map_err(|error| io("read", path, &error))?;
-    Ok(Some(Seen {
-        owner: Owner { uid: stat.st_uid, gid: stat.st_gid },
-        mode: stat.st_mode & 0o7777,
-        bytes,
-    }))
+    Ok(Some(Seen { owner: Owner { uid: stat.st_uid, gid: stat.st_gid }, mode: stat.st_mode & 0o7777, bytes }))
 }
 
 /// The target of a link, or nothing where it is missing; anything but a link is an error.
@@ -177,9 +174,7 @@ fn fill(parent: &Anchor, name: &OsStr, owner: Owner, mode: u32, bytes: &[u8]) ->
 fn discard(parent: &Anchor, name: &OsStr) -> Result<(), HostError> {
     match unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
-        Err(errno) => {
-            Err(os("remove", &parent.path().join(name), errno))
-        }
+        Err(errno) => Err(os("remove", &parent.path().join(name), errno)),
     }
 }
 
@@ -239,8 +234,14 @@ mod tests {
         let error = write_atomic(&parent.join("file"), own(), 0o644, b"x").unwrap_err();
         assert!(error.message.contains("mode 0777"), "{error}");
         std::fs::set_permissions(&parent, std::fs::Permissions::from_mode(0o1777)).unwrap();
-        assert!(write_atomic(&parent.join("file"), own(), 0o644, b"x").is_err(), "sticky is no excuse for the last");
-        assert!(write_atomic(&parent.join("mine/file"), own(), 0o644, b"x").is_ok(), "a directory of ours on the way is");
+        assert!(
+            write_atomic(&parent.join("file"), own(), 0o644, b"x").is_err(),
+            "sticky is no excuse for the last"
+        );
+        assert!(
+            write_atomic(&parent.join("mine/file"), own(), 0o644, b"x").is_ok(),
+            "a directory of ours on the way is"
+        );
     }
 
     #[test]

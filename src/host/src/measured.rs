@@ -25,7 +25,8 @@ pub fn measured(
 ) -> Result<Measured, HostError> {
     let proc = PathBuf::from(format!("/proc/{pid}"));
     let failed = |errno| os("read", &proc, errno);
-    let pidfd = sys::pidfd_open(pid).map_err(|errno| if errno == Errno::ESRCH { ended(tenant) } else { failed(errno) })?;
+    let pidfd = sys::pidfd_open(pid)
+        .map_err(|errno| if errno == Errno::ESRCH { ended(tenant) } else { failed(errno) })?;
     let status = kernel_file(&proc.join("status"))?;
     let cgroup = kernel_file(&proc.join("cgroup"))?;
     let own = std::fs::metadata(proc.join("ns/net")).map(|found| (found.dev(), found.ino())).ok();
@@ -33,7 +34,9 @@ pub fn measured(
     if sys::has_ended(&pidfd).map_err(failed)? {
         return Err(ended(tenant));
     }
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("").trim();
+    let field = |name: &str| {
+        status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("").trim()
+    };
     let number = |name: &str| field(name).split_ascii_whitespace().next().and_then(|text| text.parse().ok());
     let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
     let names = ["inheritable", "permitted", "effective", "bounding", "ambient"];

@@ -42,7 +42,9 @@ pub fn uid_conflicts(paths: &Paths, pool: UidPool, own: &BTreeSet<u32>) -> Resul
     for file in ["etc/subuid", "etc/subgid"] {
         for (owner, first, last) in ranges(&table(paths, file)?) {
             if first <= u64::from(pool.last) && u64::from(pool.first) <= last {
-                conflicts.push(format!("{text}: it meets {first}-{last}, which /{file} gives to {owner}: {remedy}"));
+                conflicts.push(format!(
+                    "{text}: it meets {first}-{last}, which /{file} gives to {owner}: {remedy}"
+                ));
             }
         }
     }
@@ -60,10 +62,10 @@ pub fn uid_conflicts(paths: &Paths, pool: UidPool, own: &BTreeSet<u32>) -> Resul
 pub fn uid_taken(uid: u32, except: &str) -> Option<String> {
     let remedy = "remove it or choose another range for pools.uids in /etc/tenantd/tenantd.toml";
     if let Some(user) = uzers::get_user_by_uid(uid).filter(|user| user.name() != except) {
-        return Some(format!("uid {uid} is taken by user {}: {remedy}", user.name().display()));
+        return Some(format!("uid {uid} is taken by user {}: {remedy}", user.name().to_string_lossy()));
     }
     let group = uzers::get_group_by_gid(uid).filter(|group| group.name() != except)?;
-    Some(format!("gid {uid} is taken by group {}: {remedy}", group.name().display()))
+    Some(format!("gid {uid} is taken by group {}: {remedy}", group.name().to_string_lossy()))
 }
 
 /// Whether a user or group of this name exists, asked of every name service of the host.
@@ -89,17 +91,28 @@ pub(crate) fn name_sentence(name: &str, number: u32) -> String {
 }
 
 /// Which routes and addresses of the host meet the pool; links in `own` are tenants'.
-pub fn address_conflicts(paths: &Paths, pool: AddressPool, own: &BTreeSet<String>) -> Result<Vec<String>, HostError> {
+pub fn address_conflicts(
+    paths: &Paths,
+    pool: AddressPool,
+    own: &BTreeSet<String>,
+) -> Result<Vec<String>, HostError> {
     let foreign = routes(paths)?.into_iter().filter(|route| !own.contains(&route.link));
-    Ok(foreign.filter(|route| pool.overlaps(route.network, route.prefix)).map(|route| in_use(&String::from(pool), &route)).collect())
+    Ok(foreign
+        .filter(|route| pool.overlaps(route.network, route.prefix))
+        .map(|route| in_use(&String::from(pool), &route))
+        .collect())
 }
 
 /// Whether a route or an address of another link than `own_link` meets this tenant's network.
-pub fn network_taken(paths: &Paths, network: TenantNetwork, own_link: &str) -> Result<Option<String>, HostError> {
+pub fn network_taken(
+    paths: &Paths,
+    network: TenantNetwork,
+    own_link: &str,
+) -> Result<Option<String>, HostError> {
     let pool = AddressPool { network: network.network, prefix: 30 };
-    let taken = routes(paths)?.into_iter().find(|route| {
-        route.link != own_link && pool.overlaps(route.network, route.prefix)
-    });
+    let taken = routes(paths)?
+        .into_iter()
+        .find(|route| route.link != own_link && pool.overlaps(route.network, route.prefix));
     Ok(taken.map(|route| in_use(&String::from(pool), &route)))
 }
 
@@ -147,7 +160,8 @@ fn routes(paths: &Paths) -> Result<Vec<Route>, HostError> {
     let mut routes: Vec<Route> =
         read("proc/net/route")?.lines().skip(1).filter_map(route).filter(|route| route.prefix > 0).collect();
     for address in local_addresses(&read("proc/net/fib_trie")?) {
-        let covered = |route: &Route| AddressPool { network: route.network, prefix: route.prefix }.contains(address);
+        let covered =
+            |route: &Route| AddressPool { network: route.network, prefix: route.prefix }.contains(address);
         if !address.is_loopback() && !routes.iter().any(covered) {
             routes.push(Route { link: "an address of its own".to_owned(), network: address, prefix: 32 });
         }

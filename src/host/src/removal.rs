@@ -13,7 +13,7 @@ use crate::{Cancel, Systemd, tree};
 
 /// Empties `.`: in batches with `rm`, which handles any depth and number; what is left may lie in directories whose
 /// owner has taken the right to write from himself, so he gives it back and tries again. Mounts are not entered.
-const EMPTY: &str = r#"cd -- "$1" || exit 1
+const EMPTY: &str = r#"chmod u+rwx -- "$1"; cd -- "$1" || exit 1
 sweep() { find . -xdev -mindepth 1 -maxdepth 1 -exec rm -rf --one-file-system -- {} + 2>/dev/null; }
 sweep
 [ -n "$(find . -mindepth 1 -maxdepth 1 -print -quit)" ] || exit 0
@@ -26,7 +26,12 @@ left=$(find . -mindepth 1 -print -quit)
 const MOVE: &str = r#"cd -- "$1" && exec chattr -R -f -p "$2" +P ."#;
 
 /// Removes a directory and everything in it. Its content goes by a process of the owner's uid.
-pub(crate) fn remove_tree(systemd: &Systemd, path: &Path, owner: u32, cancel: &Cancel) -> Result<(), HostError> {
+pub(crate) fn remove_tree(
+    systemd: &Systemd,
+    path: &Path,
+    owner: u32,
+    cancel: &Cancel,
+) -> Result<(), HostError> {
     if tree::remove_empty(path)? {
         return Ok(());
     }
@@ -66,7 +71,8 @@ pub(crate) fn move_into_project(
 
 fn worker(verb: &str, script: &str, path: &Path, owner: u32, more: &[String]) -> Transient {
     let shown = path.display().to_string();
-    let name: String = shown.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '.' }).collect();
+    let name: String =
+        shown.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '.' }).collect();
     let mut argv: Vec<String> = ["/bin/sh", "-c", script, "sh", &shown].map(str::to_owned).to_vec();
     argv.extend(more.iter().cloned());
     let text = |value: &str| Value::Text(value.to_owned());
@@ -88,7 +94,10 @@ fn worker(verb: &str, script: &str, path: &Path, owner: u32, more: &[String]) ->
             ("ProtectHome", text("yes")),
             ("ProtectProc", text("invisible")),
             ("RestrictAddressFamilies", Value::Filter(true, Vec::new())),
-            ("InaccessiblePaths", Value::Texts(vec!["-/run/dbus".to_owned(), "-/run/systemd/private".to_owned()])),
+            (
+                "InaccessiblePaths",
+                Value::Texts(vec!["-/run/dbus".to_owned(), "-/run/systemd/private".to_owned()]),
+            ),
             ("Nice", Value::Signed(10)),
             ("IOSchedulingClass", Value::Signed(3)),
         ],
@@ -97,7 +106,8 @@ fn worker(verb: &str, script: &str, path: &Path, owner: u32, more: &[String]) ->
 
 fn left_over(path: &Path, ended: &Ended, cancel: &Cancel) -> HostError {
     if cancel.is_cancelled() {
-        let text = format!("removing {} was interrupted: run the same command again to go on", path.display());
+        let text =
+            format!("removing {} was interrupted: run the same command again to go on", path.display());
         return sentence(Exit::TempFail, text);
     }
     let text = format!(

@@ -55,7 +55,8 @@ pub(crate) fn make(path: &Path, owner: Owner, mode: u32) -> Result<(), HostError
     refuse_foreign_owner(path, stat.st_uid, owner.uid)?;
     fchown(&fd, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))
         .map_err(|errno| os("give an owner to directory", path, errno))?;
-    fchmod(&fd, Mode::from_bits_truncate(mode)).map_err(|errno| os("set the mode of directory", path, errno))?;
+    fchmod(&fd, Mode::from_bits_truncate(mode))
+        .map_err(|errno| os("set the mode of directory", path, errno))?;
     parent.sync()
 }
 
@@ -114,7 +115,8 @@ fn observe_wanted(wanted: &Resource) -> Result<Option<Resource>, HostError> {
 /// Everything below a root-owned directory of ours, and the directory itself.
 fn discover(path: &Path, world: &mut World, depth: usize) -> Result<(), HostError> {
     if depth > DEPTH {
-        let text = format!("{} is nested deeper than tenantd nests anything: remove it by hand", path.display());
+        let text =
+            format!("{} is nested deeper than tenantd nests anything: remove it by hand", path.display());
         return Err(sentence(Exit::Os, text));
     }
     let Some(anchor) = Anchor::find(path)? else { return Ok(()) };
@@ -157,7 +159,8 @@ fn discover_data(top: &Path, world: &mut World) -> Result<(), HostError> {
         let below = top.join(&name);
         match anchor.look(&name)? {
             Some(stat) if files::is(&stat, SFlag::S_IFDIR) => {
-                let tenants = !is_trusted(stat.st_uid) || TENANT_DIRECTORIES.iter().any(|own| OsStr::new(own) == name);
+                let tenants =
+                    !is_trusted(stat.st_uid) || TENANT_DIRECTORIES.iter().any(|own| OsStr::new(own) == name);
                 put_new(world, directory(&below, &stat, tenants));
             }
             Some(stat) => discover_entry(&below, &stat, world)?,
@@ -232,7 +235,12 @@ mod tests {
         make(&paths.data(&id), Owner::root_for(UID), 0o750).unwrap();
         make(&path, Owner::tenant(UID), 0o700).unwrap();
         let wanted = World::from_iter([
-            Resource::Directory { path: paths.data(&id), owner: Owner::root_for(UID), mode: 0o750, tenant_content: false },
+            Resource::Directory {
+                path: paths.data(&id),
+                owner: Owner::root_for(UID),
+                mode: 0o750,
+                tenant_content: false,
+            },
             Resource::Directory { path, owner: Owner::tenant(UID), mode: 0o700, tenant_content: true },
         ]);
         assert_eq!(seen(&paths, wanted.clone()).unwrap(), wanted);
@@ -249,9 +257,20 @@ mod tests {
         make(&paths.data(&id).join("home"), Owner::tenant(UID), 0o700).unwrap();
         let world = seen(&paths, World::empty()).unwrap();
         let kinds: Vec<Kind> = world.iter().map(|(key, _)| key.kind).collect();
-        let expected = [Kind::Directory, Kind::Directory, Kind::Directory, Kind::Directory, Kind::File, Kind::File, Kind::Link];
+        let expected = [
+            Kind::Directory,
+            Kind::Directory,
+            Kind::Directory,
+            Kind::Directory,
+            Kind::File,
+            Kind::File,
+            Kind::Link,
+        ];
         assert_eq!(kinds, expected, "{world:?}");
-        assert!(!serde_json::to_string(&world).unwrap().contains("115,101,99,114,101,116"), "content was read");
+        assert!(
+            !serde_json::to_string(&world).unwrap().contains("115,101,99,114,101,116"),
+            "content was read"
+        );
     }
 
     #[test]
@@ -289,7 +308,8 @@ mod tests {
         let error = make(&path, Owner::tenant(UID), 0o700).unwrap_err();
         assert!(error.message.contains("belongs to uid 1234"), "{error}");
         assert_eq!(path.metadata().unwrap().uid(), 1234);
-        let wanted = Resource::Directory { path, owner: Owner::tenant(UID), mode: 0o700, tenant_content: true };
+        let wanted =
+            Resource::Directory { path, owner: Owner::tenant(UID), mode: 0o700, tenant_content: true };
         assert_eq!(seen(&paths, World::from_iter([wanted])).unwrap_err().exit, Exit::CantCreate);
     }
 

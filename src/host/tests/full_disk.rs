@@ -1,6 +1,6 @@
 //! A disk that is full at any point leaves the previous file as it was, and nothing half-written beside it.
 
-#![cfg(target_os = "linux")]
+#![expect(clippy::print_stderr, reason = "a test that cannot run here says so")]
 
 use std::fs::File;
 use std::io::Write;
@@ -13,10 +13,13 @@ use nix::sched::{CloneFlags, unshare};
 
 /// A file system of `blocks` blocks that only this thread sees.
 fn tiny_disk(at: &Path, blocks: u32) -> bool {
-    let private = unshare(CloneFlags::CLONE_NEWNS)
-        .and_then(|()| mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>));
+    let private = unshare(CloneFlags::CLONE_NEWNS).and_then(|()| {
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+    });
     let options = format!("size={},mode=755", blocks * 4096);
-    private.and_then(|()| mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some(options.as_str()))).is_ok()
+    private
+        .and_then(|()| mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some(options.as_str())))
+        .is_ok()
 }
 
 #[test]
@@ -60,7 +63,8 @@ fn a_read_only_disk_is_named_as_such() {
         eprintln!("skipped: needs root to mount a tiny file system");
         return;
     }
-    mount(None::<&str>, root.path(), None::<&str>, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, None::<&str>).unwrap();
+    mount(None::<&str>, root.path(), None::<&str>, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, None::<&str>)
+        .unwrap();
     let error = write_atomic(&root.path().join("file"), Owner::ROOT, 0o644, b"x").unwrap_err();
     assert!(error.message.contains("read-only"), "{error}");
 }

@@ -2,7 +2,10 @@
 //!
 //! The only unsafe code of this crate. Each function takes an open descriptor and plain values, and owns the memory the
 //! kernel writes to.
-#![expect(unsafe_code, reason = "quotactl_fd(2), FS_IOC_FS*ETXATTR and pidfd_open(2) have no safe wrapper in nix 0.31")]
+#![expect(
+    unsafe_code,
+    reason = "quotactl_fd(2), FS_IOC_FS*ETXATTR and pidfd_open(2) have no safe wrapper in nix 0.31"
+)]
 
 mod process;
 mod quota;

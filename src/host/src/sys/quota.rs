@@ -85,7 +85,9 @@ pub(crate) fn state(fd: &impl AsFd) -> Result<bool, Errno> {
     let mut state = QuotaState { version: 1, ..QuotaState::default() };
     match quotactl(fd, GET_STATE, 0, ptr::from_mut(&mut state).cast()) {
         Ok(()) => Ok(state.flags & PROJECT_ACCOUNTED_AND_ENFORCED == PROJECT_ACCOUNTED_AND_ENFORCED),
-        Err(errno) if [Errno::ENOSYS, Errno::ESRCH, Errno::EINVAL, Errno::ENOTBLK].contains(&errno) => Ok(false),
+        Err(errno) if [Errno::ENOSYS, Errno::ESRCH, Errno::EINVAL, Errno::ENOTBLK].contains(&errno) => {
+            Ok(false)
+        }
         Err(errno) => Err(errno),
     }
 }
@@ -119,7 +121,8 @@ pub(crate) fn project(fd: &impl AsFd) -> Result<Project, Errno> {
 pub(crate) fn set_project(fd: &impl AsFd, project: Project) -> Result<(), Errno> {
     let mut attributes = xattr(fd)?;
     attributes.project = project.id;
-    attributes.flags = if project.inherited { attributes.flags | INHERIT } else { attributes.flags & !INHERIT };
+    attributes.flags =
+        if project.inherited { attributes.flags | INHERIT } else { attributes.flags & !INHERIT };
     // SAFETY: the pointer is to a live `struct fsxattr`, which the kernel reads during the call only.
     unsafe { request::set_xattr(fd.as_fd().as_raw_fd(), ptr::from_ref(&attributes)) }?;
     Ok(())

@@ -128,7 +128,9 @@ impl Systemd {
             Ok(outcome) => outcome.map_err(|error| error.while_doing(act)),
             Err(mpsc::RecvError) => Err(sentence(
                 Exit::Software,
-                format!("cannot {act}: the thread that talks to systemd ended: restart tenantd and report this"),
+                format!(
+                    "cannot {act}: the thread that talks to systemd ended: restart tenantd and report this"
+                ),
             )),
         }
     }
@@ -139,9 +141,13 @@ impl Systemd {
             return Ok(runtime.handle().clone());
         }
         let mut builder = Builder::new_multi_thread();
-        let made = builder.worker_threads(1).thread_name("systemd-bus").enable_all().build().map_err(|error| {
-            sentence(Exit::Os, format!("cannot start a thread for systemd: {error}: raise TasksMax= of tenantd.service"))
-        })?;
+        let made =
+            builder.worker_threads(1).thread_name("systemd-bus").enable_all().build().map_err(|error| {
+                sentence(
+                    Exit::Os,
+                    format!("cannot start a thread for systemd: {error}: raise TasksMax= of tenantd.service"),
+                )
+            })?;
         let handle = made.handle().clone();
         *slot = Some(made);
         Ok(handle)
@@ -174,16 +180,27 @@ impl Link {
     }
 
     /// All properties of one interface of an object.
-    pub(super) async fn properties(&self, path: &str, interface: &str) -> Result<super::Properties, BusError> {
+    pub(super) async fn properties(
+        &self,
+        path: &str,
+        interface: &str,
+    ) -> Result<super::Properties, BusError> {
         let reply = self.call(path, PROPERTIES, "GetAll", &(interface,)).await?;
         Ok(super::Properties(reply.body().deserialize()?))
     }
 
-    async fn call<B>(&self, path: &str, interface: &str, method: &str, body: &B) -> Result<zbus::Message, BusError>
+    async fn call<B>(
+        &self,
+        path: &str,
+        interface: &str,
+        method: &str,
+        body: &B,
+    ) -> Result<zbus::Message, BusError>
     where
         B: Serialize + DynamicType + Sync,
     {
-        let called = self.connection.call_method(Some(DESTINATION), path, Some(interface), method, body).await;
+        let called =
+            self.connection.call_method(Some(DESTINATION), path, Some(interface), method, body).await;
         Ok(called?)
     }
 }

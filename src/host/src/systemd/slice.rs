@@ -11,6 +11,7 @@ use plan::HostError;
 use zbus::zvariant::Value;
 
 use super::bus::Systemd;
+use super::unit::object_path;
 use crate::{files, tree};
 
 /// D-Bus property, and the directive that its drop-in holds.
@@ -26,38 +27,31 @@ pub(crate) const LIMITS: [(&str, &str); 7] = [
 /// Most bytes of a drop-in.
 const BOUND: usize = 4096;
 
-/// A slice as PID 1 holds it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SliceState {
-    /// Whether it is active.
-    pub(crate) active: bool,
-    /// Limits other than infinity.
-    pub(crate) limits: BTreeMap<String, u64>,
-}
-
 impl Systemd {
     /// Limits in force of a slice; infinity is left out.
     pub fn slice_limits(&self, slice: &str) -> Result<BTreeMap<String, u64>, HostError> {
-        Ok(self.slice(slice)?.limits)
-    }
-
-    pub(crate) fn slice(&self, slice: &str) -> Result<SliceState, HostError> {
         let (act, name) = (format!("ask systemd for {slice}"), slice.to_owned());
         self.run(&act, move |link| async move {
-            let path = link.load(&name).await?;
-            let general = link.properties(&path, "org.freedesktop.systemd1.Unit").await?;
-            let own = link.properties(&path, "org.freedesktop.systemd1.Slice").await?;
+            let own = link.properties(&object_path(&name), "org.freedesktop.systemd1.Slice").await?;
             let finite = |(property, _): (&str, &str)| Some((property.to_owned(), own.finite(property)?));
-            let limits = LIMITS.into_iter().filter_map(finite).collect();
-            Ok(SliceState { active: general.text("ActiveState") == "active", limits })
+            Ok(LIMITS.into_iter().filter_map(finite).collect())
         })
     }
 
     /// Sets limits, in force at once and after a reboot; `u64::MAX` takes one away.
-    pub(crate) fn set_limits(&self, slice: &str, limits: &BTreeMap<String, PropertyValue>) -> Result<(), HostError> {
+    pub(crate) fn set_limits(
+        &self,
+        slice: &str,
+        limits: &BTreeMap<String, PropertyValue>,
+    ) -> Result<(), HostError> {
+        if limits.is_empty() {
+            return Ok(());
+        }
         let (act, name, limits) = (format!("set limits of {slice}"), slice.to_owned(), limits.clone());
         self.run(&act, move |link| async move {
-            let value = |(property, PropertyValue::U64(value)): (String, PropertyValue)| (property, Value::U64(value));
+            let value = |(property, PropertyValue::U64(value)): (String, PropertyValue)| {
+                (property, Value::U64(value))
+            };
             let properties: Vec<(String, Value<'_>)> = limits.into_iter().map(value).collect();
             link.manager("SetUnitProperties", &(name.as_str(), false, properties)).await.map(drop)
         })
@@ -99,8 +93,8 @@ pub(crate) fn forget(paths: &Paths, slice: &str) -> Result<(), HostError> {
 
 /// Whether a drop-in gives the directive a value; the last assignment counts, empty and `infinity` are none.
 fn limits(text: &str, directive: &str) -> bool {
-    let assigned = text.lines().filter_map(|line| line.trim().strip_prefix(directive)?.strip_prefix('='));
-    assigned.last().is_some_and(|value| !value.is_empty() && value != "infinity")
+    let mut assigned = text.lines().filter_map(|line| line.trim().strip_prefix(directive)?.strip_prefix('='));
+    assigned.next_back().is_some_and(|value| !value.is_empty() && value != "infinity")
 }
 
 #[cfg(test)]
@@ -124,7 +118,10 @@ mod tests {
         assert_eq!(persisted(&paths, slice).unwrap(), None);
         let file = dropins(&paths, slice).join("50-CPUQuota.conf");
         files::write_atomic(&file, model::Owner::ROOT, 0o644, b"[Slice]\nCPUQuota=150%\n").unwrap();
-        assert_eq!(persisted(&paths, slice).unwrap(), Some(BTreeSet::from(["CPUQuotaPerSecUSec".to_owned()])));
+        assert_eq!(
+            persisted(&paths, slice).unwrap(),
+            Some(BTreeSet::from(["CPUQuotaPerSecUSec".to_owned()]))
+        );
         forget(&paths, slice).unwrap();
         forget(&paths, slice).unwrap();
         assert_eq!(persisted(&paths, slice).unwrap(), None);

@@ -82,8 +82,8 @@ async fn work(link: &Link, transient: Transient, cancel: &Cancel) -> Result<Ende
             link.jobs.wait(link, &job).await?;
         }
     }
-    let path = link.load(&unit).await?;
-    let service = link.properties(&path, "org.freedesktop.systemd1.Service").await?;
+    let service =
+        link.properties(&super::unit::object_path(&unit), "org.freedesktop.systemd1.Service").await?;
     let ended = Ended {
         result: service.text("Result"),
         code: service.get("ExecMainCode").unwrap_or_default(),
@@ -96,12 +96,14 @@ async fn work(link: &Link, transient: Transient, cancel: &Cancel) -> Result<Ende
 
 fn variants(transient: Transient) -> Vec<(String, Variant<'static>)> {
     let program = transient.argv.first().cloned().unwrap_or_default();
-    let environment: Vec<String> = transient.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let environment: Vec<String> =
+        transient.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let mut list: Vec<(String, Variant<'static>)> = vec![
         ("Type".to_owned(), Variant::from("oneshot")),
         ("AddRef".to_owned(), Variant::from(true)),
         ("CollectMode".to_owned(), Variant::from("inactive-or-failed")),
-        ("ExecStart".to_owned(), Variant::from(vec![(program, transient.argv, false)])),
+        // Without the flag PID 1 would put its own variables in the place of `$NAME` in somebody's arguments.
+        ("ExecStartEx".to_owned(), Variant::from(vec![(program, transient.argv, vec!["no-env-expand"])])),
         ("Environment".to_owned(), Variant::from(environment)),
     ];
     list.extend(transient.properties.into_iter().map(|(name, value)| (name.to_owned(), variant(value))));

@@ -44,7 +44,7 @@ impl UnitStatus {
     /// Whether it runs, or is on its way up.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        ["active", "activating", "reloading", "refreshing"].contains(&self.active_state.as_str())
+        is_up(&self.active_state)
     }
 }
 
@@ -55,6 +55,14 @@ pub struct Brief {
     pub active_state: String,
     /// `SubState`.
     pub sub_state: String,
+}
+
+impl Brief {
+    /// Whether it runs, or is on its way up.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        is_up(&self.active_state)
+    }
 }
 
 impl Systemd {
@@ -99,14 +107,37 @@ impl Systemd {
 
     /// Units whose name fits a pattern and that are loaded, in one call; one that is not in the map is inactive.
     pub fn list(&self, pattern: &str) -> Result<BTreeMap<String, Brief>, HostError> {
-        let (act, pattern) = (format!("list units {pattern}"), pattern.to_owned());
-        let rows = self.run(&act, move |link| async move {
+        self.list_any(&[pattern.to_owned()])
+    }
+
+    /// The same for units whose name fits any of some patterns.
+    pub(crate) fn list_any(&self, patterns: &[String]) -> Result<BTreeMap<String, Brief>, HostError> {
+        let patterns = patterns.to_vec();
+        let rows = self.run("list units", move |link| async move {
             let any: [&str; 0] = [];
-            let reply = link.manager("ListUnitsByPatterns", &(&any[..], &[pattern.as_str()][..])).await?;
+            let reply = link.manager("ListUnitsByPatterns", &(&any[..], &patterns)).await?;
             Ok(reply.body().deserialize::<Vec<Row>>()?)
         })?;
         let brief = |row: Row| (row.0, Brief { active_state: row.3, sub_state: row.4 });
         Ok(rows.into_iter().map(brief).collect())
+    }
+
+    /// Stops units together and forgets that they failed.
+    pub(crate) fn stop_all(&self, units: &[String]) -> Result<(), HostError> {
+        let (act, units) = (format!("stop {}", units.join(", ")), units.to_vec());
+        self.run(&act, move |link| async move {
+            let mut jobs = Vec::new();
+            for unit in &units {
+                jobs.push((unit, queue(&link, "StopUnit", unit).await?));
+            }
+            let mut first_failure = Ok(());
+            for (unit, job) in jobs {
+                let (result, status) = outcome(&link, unit, job).await?;
+                ignore_missing(link.manager("ResetFailedUnit", &(unit.as_str(),)).await)?;
+                first_failure = first_failure.and(judge("stop", unit, &result, status));
+            }
+            Ok(first_failure)
+        })?
     }
 
     /// systemd's major version.
@@ -115,36 +146,67 @@ impl Systemd {
             let manager = link.properties(super::bus::MANAGER_PATH, super::bus::MANAGER).await?;
             Ok(manager.text("Version"))
         })?;
-        let digits: String = text.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+        let digits: String =
+            text.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
         digits.parse().map_err(|_| {
-            sentence(Exit::Os, format!("systemd calls itself {text:?}, which holds no version number: report this"))
+            sentence(
+                Exit::Os,
+                format!("systemd calls itself {text:?}, which holds no version number: report this"),
+            )
         })
     }
 
     fn job(&self, verb: &'static str, method: &'static str, unit: &str) -> Result<(), HostError> {
         let (act, name) = (format!("{verb} {unit}"), unit.to_owned());
         let (result, status) = self.run(&act, move |link| async move {
-            let reply = match link.manager(method, &(name.as_str(), "replace")).await {
-                Err(error) if verb == "stop" && error.is_no_such_unit() => return Ok(("done".to_owned(), None)),
-                other => other?,
-            };
-            let job: OwnedObjectPath = reply.body().deserialize()?;
-            let result = link.jobs.wait(&link, &job).await?;
-            let status = if result == "done" { None } else { Some(link.status(&name).await?) };
-            Ok((result, status))
+            let job = queue(&link, method, &name).await?;
+            outcome(&link, &name, job).await
         })?;
-        match status {
-            None => Ok(()),
-            Some(status) if result == "gone" && status.is_up() == (verb != "stop") => Ok(()),
-            Some(status) => Err(failed(verb, unit, &result, &status)),
-        }
+        judge(verb, unit, &result, status)
     }
+}
+
+/// Queues a job; nothing where there is no such unit.
+async fn queue(link: &Link, method: &str, unit: &str) -> Result<Option<OwnedObjectPath>, BusError> {
+    match link.manager(method, &(unit, "replace")).await {
+        Err(error) if error.is_no_such_unit() => Ok(None),
+        other => Ok(Some(other?.body().deserialize()?)),
+    }
+}
+
+/// How a job ended, and the unit's state unless that was well.
+async fn outcome(
+    link: &Link,
+    unit: &str,
+    job: Option<OwnedObjectPath>,
+) -> Result<(String, Option<UnitStatus>), BusError> {
+    let Some(job) = job else {
+        let missing = UnitStatus { load_state: "not-found".to_owned(), ..UnitStatus::default() };
+        return Ok(("missing".to_owned(), Some(missing)));
+    };
+    let result = link.jobs.wait(link, &job).await?;
+    let status = if result == "done" { None } else { Some(link.status(unit).await?) };
+    Ok((result, status))
+}
+
+fn judge(verb: &str, unit: &str, result: &str, status: Option<UnitStatus>) -> Result<(), HostError> {
+    let stopping = verb == "stop";
+    match status {
+        None => Ok(()),
+        Some(_) if stopping && result == "missing" => Ok(()),
+        Some(status) if result == "gone" && status.is_up() != stopping => Ok(()),
+        Some(status) => Err(failed(verb, unit, result, &status)),
+    }
+}
+
+fn is_up(active_state: &str) -> bool {
+    ["active", "activating", "reloading", "refreshing"].contains(&active_state)
 }
 
 impl Link {
     /// What a unit says of itself.
     pub(super) async fn status(&self, unit: &str) -> Result<UnitStatus, BusError> {
-        let path = self.load(unit).await?;
+        let path = object_path(unit);
         let general = self.properties(&path, UNIT).await?;
         let mut status = UnitStatus {
             load_state: general.text("LoadState"),
@@ -164,12 +226,19 @@ impl Link {
         }
         Ok(status)
     }
+}
 
-    /// Object path of a unit, loaded if need be.
-    pub(super) async fn load(&self, unit: &str) -> Result<String, BusError> {
-        let reply = self.manager("LoadUnit", &(unit,)).await?;
-        Ok(reply.body().deserialize::<OwnedObjectPath>()?.as_str().to_owned())
+/// Object path of a unit; PID 1 loads the unit when the object is asked for (`bus_label_escape` in systemd's source).
+pub(super) fn object_path(unit: &str) -> String {
+    let mut path = "/org/freedesktop/systemd1/unit/".to_owned();
+    for (index, byte) in unit.bytes().enumerate() {
+        if byte.is_ascii_alphabetic() || (index > 0 && byte.is_ascii_digit()) {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("_{byte:02x}"));
+        }
     }
+    path
 }
 
 /// A unit that PID 1 does not know needs neither stopping nor forgetting.
@@ -192,10 +261,32 @@ fn failed(verb: &str, unit: &str, result: &str, status: &UnitStatus) -> HostErro
     } else if result == "canceled" {
         format!("cannot {verb} {unit}: another request for the same unit came in between: try again")
     } else {
-        let how = if status.result.is_empty() { String::new() } else { format!(", Result={}", status.result) };
-        let code = if status.exec_main_status == 0 { String::new() } else { format!(", status {}", status.exec_main_status) };
-        format!("cannot {verb} {unit}: the job ended as {result:?} (state {}{how}{code}): {log}", status.active_state)
+        let how =
+            if status.result.is_empty() { String::new() } else { format!(", Result={}", status.result) };
+        let code = if status.exec_main_status == 0 {
+            String::new()
+        } else {
+            format!(", status {}", status.exec_main_status)
+        };
+        format!(
+            "cannot {verb} {unit}: the job ended as {result:?} (state {}{how}{code}): {log}",
+            status.active_state
+        )
     };
     let exit = if result == "canceled" { Exit::TempFail } else { Exit::Os };
     sentence(exit, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn object_paths_are_escaped_as_systemd_does() {
+        assert_eq!(
+            object_path("tenant@acme_corp2.service"),
+            "/org/freedesktop/systemd1/unit/tenant_40acme_5fcorp2_2eservice"
+        );
+        assert!(object_path("7x").ends_with("/_37x"));
+    }
 }
