@@ -4,8 +4,9 @@
 # shellcheck shell=bash
 
 E=/var/lib/escape
-PROBE=/opt/standin/bin/escape-probe
 HERE=$(dirname "${BASH_SOURCE[0]}")
+# shellcheck source=tests/host/escape.bash
+. "$HERE/escape.bash"
 
 # hold LINK KIND ARGS…: keep a target for the positive controls; LINK is a network namespace, or "host".
 hold() {
@@ -51,8 +52,9 @@ alpha-cell=/run/tenantd/cell
 alpha-compiled=/var/lib/tenantd/compiled/alpha
 machine-id=$(cat /etc/machine-id)
 hostname=$(uname -n)
-setuid-copy=/opt/standin/bin/escape-setuid
-caps-copy=/opt/standin/bin/escape-caps
+setuid-copy=$PLACE/escape-setuid
+caps-copy=$PLACE/escape-caps
+place=$PLACE
 copy=$E/copy/file
 copy-parent=$E/copy
 CELL:own=/var/lib/tenants/alpha/workspace
@@ -98,6 +100,7 @@ targets() {
 
 before_file() {
     after_file
+    attack_program
     mkdir -p "$E/own" "$E/copy"
     chmod 0777 "$E/own"
     scratch_network
@@ -109,11 +112,11 @@ before_file() {
     install -m 0600 -o t-beta -g t-beta /dev/null /var/lib/tenants/beta/state/escape-secret
     echo "secret of beta" >/var/lib/tenants/beta/state/escape-secret
     install -m 0600 -o t-alpha -g t-alpha /dev/null /var/lib/tenants/alpha/workspace/escape-own
-    install -m 4755 "$PROBE" /opt/standin/bin/escape-setuid
-    install -m 0755 "$PROBE" /opt/standin/bin/escape-caps
+    install -m 4755 "$PROBE" "$PLACE/escape-setuid"
+    install -m 0755 "$PROBE" "$PLACE/escape-caps"
     # Version 2 with the effective bit: CAP_NET_RAW permitted.
     python3 -c 'import os, struct
-os.setxattr("/opt/standin/bin/escape-caps", "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))'
+os.setxattr("'"$PLACE"'/escape-caps", "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))'
     mkdir -p /etc/cron.d /var/spool/cron/crontabs /var/spool/cron/atjobs /var/lib/systemd/linger /etc/profile.d \
         /etc/systemd/user /run/systemd/system /etc/udev/rules.d /etc/tmpfiles.d /srv /home
     touch /srv/escape-here /home/escape-here /root/escape-here /var/lib/systemd/linger/escape-here
@@ -128,7 +131,7 @@ after_file() {
     fi
     ip link delete escape0 2>/dev/null || true
     ip netns delete escape 2>/dev/null || true
-    rm -rf "$E" /opt/standin/bin/escape-setuid /opt/standin/bin/escape-caps /srv/escape-here /home/escape-here \
+    rm -rf "$E" "$PLACE" /srv/escape-here /home/escape-here \
         /root/escape-here /var/lib/systemd/linger/escape-here /var/lib/tenants/beta/state/escape-secret \
         /var/lib/tenants/alpha/workspace/escape-own
 }

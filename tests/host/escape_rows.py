@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 
-PROBE = "/opt/standin/bin/escape-probe"
+PROBE = "/usr/local/lib/escape/escape-probe"
 HERE = os.path.dirname(os.path.abspath(__file__))
 USER = ["setpriv", "--reuid=4242", "--regid=4242", "--clear-groups", "--"]
 IN_NETNS = ["ip", "netns", "exec"]

@@ -2,8 +2,12 @@
 # level: tenants
 # shellcheck shell=bash
 
-PROBE=/opt/standin/bin/escape-probe
+# shellcheck source=tests/host/escape.bash
+. "$(dirname "${BASH_SOURCE[0]}")/escape.bash"
 VICTIM=/var/lib/escape-victim
+
+before_file() { attack_program; }
+after_file() { rm -rf "$PLACE"; }
 
 # A tenant whose data is full of links to a folder and a file of the host.
 gamma() {
@@ -13,7 +17,7 @@ gamma() {
     echo precious >"$VICTIM/folder/inner"
     chmod -R go+rX "$VICTIM"
     later rm -rf "$VICTIM"
-    assert_ok tenantctl create gamma --runtime generic --command '/opt/standin/bin/standin-gateway --port 18789'
+    assert_ok tenantctl create gamma --runtime generic --command "$(gateway)"
     later delete_gamma
     for place in workspace state home; do
         in_cell gamma "$PROBE" plant-symlink "$VICTIM/folder" "/var/lib/tenants/gamma/$place/folder"

@@ -3,10 +3,17 @@
 # level: tenants
 # shellcheck shell=bash
 
-PROBE=/opt/standin/bin/escape-probe
+# shellcheck source=tests/host/escape.bash
+. "$(dirname "${BASH_SOURCE[0]}")/escape.bash"
 
-before_file() { useradd --system --no-create-home --uid 4242 escape 2>/dev/null || id escape; }
-after_file() { tenantctl start alpha; }
+before_file() {
+    attack_program
+    useradd --system --no-create-home --uid 4242 escape 2>/dev/null || id escape
+}
+after_file() {
+    rm -rf "$PLACE"
+    tenantctl start alpha
+}
 
 beta_answers() { curl -fsS -m 1 -o /dev/null "http://$BETA:18789/healthz"; }
 
@@ -96,16 +103,15 @@ test_a_tenant_that_floods_its_network_does_not_hold_up_its_neighbour() {
 
 test_a_tenant_that_floods_the_journal_is_cut_short_and_its_neighbour_is_heard() {
     local since lines
-    cat >/opt/standin/bin/noisy <<NOISY
+    cat >"$PLACE/noisy" <<NOISY
 #!/bin/sh
 $PROBE load-journal 30000 >/dev/null &
-exec /opt/standin/bin/standin-gateway --port 18789
+exec $(gateway)
 NOISY
-    chmod 0755 /opt/standin/bin/noisy
-    later rm -f /opt/standin/bin/noisy
+    chmod 0755 "$PLACE/noisy"
     since=$(date '+%F %T')
     later tenantctl delete noisy --yes
-    assert_ok tenantctl create noisy --runtime generic --command /opt/standin/bin/noisy
+    assert_ok tenantctl create noisy --runtime generic --command "$PLACE/noisy"
     sleep 2
     lines=$(journalctl --since "$since" -u tenant@noisy -o cat | grep -c '^j' || true)
     [ "$lines" -lt 30000 ] || fail "all 30000 lines of the flood are in the journal"

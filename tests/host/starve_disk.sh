@@ -4,11 +4,13 @@
 # host: own
 # shellcheck shell=bash
 
-PROBE=/opt/standin/bin/escape-probe
+# shellcheck source=tests/host/escape.bash
+. "$(dirname "${BASH_SOURCE[0]}")/escape.bash"
 WORKSPACE=/var/lib/tenants/alpha/workspace
 
 # The tenants' data moves to the disk that has project quotas.
 before_file() {
+    attack_program
     findmnt -n /srv/quota >/dev/null || return 0
     tenantctl stop alpha
     tenantctl stop beta
