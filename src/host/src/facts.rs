@@ -9,6 +9,9 @@ use plan::HostError;
 use crate::pools::kernel_file;
 use crate::{Systemd, quota};
 
+/// Loads the fence; failed, it says that the kernel or the program cannot.
+const FENCE: &str = "tenantd-fence.service";
+
 /// Looks at the host.
 pub fn facts(paths: &Paths, systemd: &Systemd) -> Result<Facts, HostError> {
     let kernel = uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default();
@@ -21,7 +24,7 @@ pub fn facts(paths: &Paths, systemd: &Systemd) -> Result<Facts, HostError> {
         seccomp: confine::seccomp::available(),
         controllers: controllers.split_ascii_whitespace().map(str::to_owned).collect(),
         project_quota: quota::is_available(paths)?,
-        nft: nft_program(paths) && std::path::Path::new("/proc/net/netlink").exists(),
+        nft: nft_program(paths) && systemd.unit(FENCE)?.active_state != "failed",
         memory_bytes: memory_bytes(&read("proc/meminfo")?),
         cpus: cpus(&read("sys/devices/system/cpu/online")?),
     })

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use model::{Key, Kind, Paths, Resource};
+use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::sys::stat::SFlag;
 use plan::{HostError, Scope};
@@ -71,9 +72,10 @@ pub(crate) fn make(systemd: &Systemd, path: &Path, project: u32, bytes: u64) -> 
     for (name, fd) in directories(&top)? {
         if sys::project(&fd).map_err(failed)? != wanted {
             sys::set_project(&fd, wanted).map_err(failed)?;
-            let below = path.join(name);
             let owner = nix::sys::stat::fstat(&fd).map_err(failed)?.st_uid;
-            removal::move_into_project(systemd, &below, owner, project, &Cancel::new())?;
+            if holds_something(fd).map_err(failed)? {
+                removal::move_into_project(systemd, &path.join(name), owner, project, &Cancel::new())?;
+            }
         }
     }
     sys::set_project(&top, wanted).map_err(failed)
@@ -89,6 +91,18 @@ pub(crate) fn remove(path: &Path, project: u32) -> Result<(), HostError> {
         sys::set_project(&fd, none).map_err(failed)?;
     }
     sys::set_project(&top, none).map_err(failed)
+}
+
+/// Whether an open directory has an entry; none of them is looked at.
+fn holds_something(directory: OwnedFd) -> Result<bool, Errno> {
+    let mut directory = Dir::from_fd(directory)?;
+    for entry in directory.iter() {
+        let entry = entry?;
+        if ![c".", c".."].contains(&entry.file_name()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn granted(bytes: u64) -> Space {

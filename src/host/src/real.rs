@@ -182,7 +182,8 @@ impl Host for RealHost {
             }
             Op::Make { resource } | Op::Change { resource } => self.make(resource),
             Op::Remove { resource } => self.remove(resource),
-            Op::Restart { unit } => self.systemd.restart(unit),
+            // Its network goes down with it, so that a changed network file is read, too.
+            Op::Restart { unit } => self.remove_unit(unit).and_then(|()| self.systemd.start(unit)),
         }
     }
 }

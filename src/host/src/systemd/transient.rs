@@ -72,9 +72,14 @@ impl Systemd {
 async fn work(link: &Link, transient: Transient, cancel: &Cancel) -> Result<Ended, BusError> {
     let unit = transient.unit.clone();
     let properties = variants(transient);
-    let auxiliary: Vec<(String, Vec<(String, Variant<'_>)>)> = Vec::new();
-    let reply = link.manager("StartTransientUnit", &(unit.as_str(), "fail", properties, auxiliary)).await?;
-    let job: OwnedObjectPath = reply.body().deserialize()?;
+    let job = match start(link, &unit, &properties).await {
+        // Work of a daemon that was killed may still run under the same name: it ends, and the work begins anew.
+        Err(BusError::Refused { name, .. }) if name.ends_with(".UnitExists") => {
+            super::unit::end(link, &unit).await?;
+            start(link, &unit, &properties).await?
+        }
+        other => other?,
+    };
     tokio::select! {
         ended = link.jobs.wait(link, &job) => { ended?; }
         () = cancel.cancelled() => {
@@ -92,6 +97,16 @@ async fn work(link: &Link, transient: Transient, cancel: &Cancel) -> Result<Ende
     super::unit::ignore_missing(link.manager("ResetFailedUnit", &(unit.as_str(),)).await)?;
     super::unit::ignore_missing(link.manager("UnrefUnit", &(unit.as_str(),)).await)?;
     Ok(ended)
+}
+
+async fn start(
+    link: &Link,
+    unit: &str,
+    properties: &[(String, Variant<'static>)],
+) -> Result<OwnedObjectPath, BusError> {
+    let auxiliary: [(&str, Vec<(&str, Variant<'_>)>); 0] = [];
+    let reply = link.manager("StartTransientUnit", &(unit, "fail", properties, &auxiliary[..])).await?;
+    Ok(reply.body().deserialize()?)
 }
 
 fn variants(transient: Transient) -> Vec<(String, Variant<'static>)> {

@@ -174,6 +174,13 @@ async fn queue(link: &Link, method: &str, unit: &str) -> Result<Option<OwnedObje
     }
 }
 
+/// Stops a unit, whatever becomes of it, and forgets how it ended.
+pub(super) async fn end(link: &Link, unit: &str) -> Result<(), BusError> {
+    let job = queue(link, "StopUnit", unit).await?;
+    outcome(link, unit, job).await?;
+    ignore_missing(link.manager("ResetFailedUnit", &(unit,)).await)
+}
+
 /// How a job ended, and the unit's state unless that was well.
 async fn outcome(
     link: &Link,

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
 
 mod costs;
+mod disk;
 mod place;
 mod programs;
 mod removal;

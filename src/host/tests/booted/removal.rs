@@ -101,3 +101,23 @@ fn another_tenants_files_are_out_of_the_workers_reach() {
     assert!(file.exists());
     settle(&paths, &systemd, &other, other_uid, World::empty()).unwrap();
 }
+
+#[test]
+#[ignore = "needs a throwaway host"]
+fn a_removal_that_was_interrupted_is_taken_up_again() {
+    let (paths, systemd) = ready();
+    let (id, uid) = tenant("again", 24);
+    settle(&paths, &systemd, &id, uid, without_unit(&world(&paths, &id, uid))).unwrap();
+    let file = paths.data(&id).join("state/file");
+    File::create(&file).unwrap();
+    // What a killed daemon leaves: its worker, still at it.
+    say(&[
+        "systemd-run",
+        "--unit=tenantd-remove.var.lib.tenants.again.state.service",
+        "--no-block",
+        "sleep",
+        "1000",
+    ]);
+    settle(&paths, &systemd, &id, uid, World::empty()).unwrap();
+    assert!(!file.exists());
+}
