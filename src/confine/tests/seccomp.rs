@@ -1,5 +1,5 @@
 //! The shipped filters, tried for real: each act in a child without them and in a child under them.
-#![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 
 mod support;
 

@@ -48,14 +48,13 @@ fn confine_and_execute(
     let rules = landlock::restrict(&confinement.landlock, Path::new(cell::CANARY))?;
     seccomp::install(&confinement.seccomp)?;
     if is_gateway {
-        let said = writeln!(
-            io::stderr(),
-            "tenant {}: confined: landlock ABI {} ({rules} rules), seccomp {} filters, no capability, no_new_privs",
+        let line = format!(
+            "tenant {}: confined: landlock ABI {} ({rules} rules), seccomp {} filters, no capability, no_new_privs\n",
             confinement.tenant,
             confinement.landlock.abi,
             confinement.seccomp.len(),
         );
-        said.map_err(step("cannot write to the journal"))?;
+        io::stderr().write_all(line.as_bytes()).map_err(step("cannot write to the journal"))?;
     }
     Err(execute(&command))
 }

@@ -108,7 +108,13 @@ fn program(
     if when.is_empty() {
         return Ok(vec![returning(u32::from(matched))]);
     }
-    let rules = when.iter().map(condition::rule).collect::<Result<Vec<SeccompRule>, _>>()?;
+    // One of these values: the opposite of none of them, which takes two instructions each instead of five.
+    let (rules, matched, mismatched) = match condition::none_of(when) {
+        Some(none) => (vec![condition::rule(&none)?], mismatched, matched),
+        None => {
+            (when.iter().map(condition::rule).collect::<Result<Vec<SeccompRule>, _>>()?, matched, mismatched)
+        }
+    };
     let rules = BTreeMap::from([(i64::from(call), rules)]);
     SeccompFilter::new(rules, mismatched, matched, TargetArch::x86_64)?.try_into()
 }

@@ -63,6 +63,18 @@ pub fn rule(alternative: &Alternative) -> Result<SeccompRule, BackendError> {
     SeccompRule::new(conditions.collect::<Result<_, _>>()?)
 }
 
+/// When every alternative only says that the same argument is some value: that it is none of them.
+pub fn none_of(when: &[Alternative]) -> Option<Alternative> {
+    let argument = when.first()?.first()?.argument;
+    let unequal = when.iter().map(|alternative| match alternative.as_slice() {
+        [Condition { argument: same, comparison: Comparison::Equal(value) }] if *same == argument => {
+            Some(Condition { argument, comparison: Comparison::Unequal(*value) })
+        }
+        _ => None,
+    });
+    unequal.collect()
+}
+
 #[cfg(test)]
 impl Condition {
     /// Whether it holds for these arguments: the meaning that the compiled filter must have.
@@ -149,6 +161,15 @@ mod tests {
         assert!(holds(text, [10, 0o2_000_001, 0, 0, 0, 0]));
         assert!(!holds(text, [10, 3, 0, 0, 0, 0]));
         assert!(!holds(text, [1, 1, 0, 0, 0, 0]));
+    }
+
+    #[test]
+    fn a_set_of_values_is_the_opposite_of_none_of_them() {
+        let none = none_of(&parse("arg1 in {1, 2}").unwrap()).unwrap();
+        assert_eq!(none, parse("arg1 != 1 and arg1 != 2").unwrap().remove(0));
+        for other in ["arg1 & 3 in {1, 2}", "arg1 != 1", "arg1 in {1, 2} and arg0 == 1"] {
+            assert_eq!(none_of(&parse(other).unwrap()), None, "{other}");
+        }
     }
 
     #[test]

@@ -1,0 +1,190 @@
+//! The launcher itself, as a unit starts it: in a mount namespace of the test's own, as an ordinary uid without
+//! capabilities. Needs root to make that; skipped by name without.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a panic is a failed test; it starts the program under test"
+)]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use confine::{Sources, landlock, seccomp};
+use model::{Confinement, Exit, LandlockRule, Rlimit};
+
+const UID: u32 = 599_999;
+/// As a unit: no group, no capability in any set, no_new_privs.
+const TENANT: &str =
+    "--reuid 599999 --regid 599999 --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs";
+
+/// Makes the cell below a private /run and starts what follows as the tenant.
+const CELL: &str = r#"
+set -e
+mount -t tmpfs tmpfs /run
+mkdir -p /run/tenantd/data/home /run/tenantd/data/state /run/tenantd/data/workspace
+cp -r "$1" /run/tenantd/cell
+cp "$2" /run/tenantd/tenant-exec
+chown -R 0:599999 /run/tenantd/cell
+chmod 0640 /run/tenantd/cell/confinement.json
+chmod 0755 /run/tenantd /run/tenantd/cell /run/tenantd/cell/config /run/tenantd/tenant-exec
+echo canary > /run/tenantd/cell/canary
+eval "$3"
+identity=$4
+shift 4
+exec setpriv $identity /run/tenantd/tenant-exec "$@" 7</dev/null
+"#;
+
+struct Run {
+    status: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+struct Cell {
+    confinement: Confinement,
+    /// Shell commands that spoil the cell.
+    spoil: &'static str,
+    identity: String,
+}
+
+impl Cell {
+    /// A cell of the shipped generic policies whose gateway is `argv`.
+    fn new(argv: &[&str]) -> Self {
+        let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+        let sources = |kind: &str| Sources::read(&policies.join(kind)).unwrap();
+        let places = landlock::Places { data: "/run/tenantd/data", port: 18789 };
+        let confinement = Confinement {
+            format: 1,
+            tenant: "acme-corp".parse().unwrap(),
+            uid: UID,
+            argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+            environment: [
+                ("PATH".to_owned(), "/none:/usr/bin".to_owned()),
+                ("A".to_owned(), "b c".to_owned()),
+            ]
+            .into(),
+            directory: "/run/tenantd/data".to_owned(),
+            landlock: landlock::compile(&sources("landlock"), "generic", landlock::abi(), &places).unwrap(),
+            seccomp: seccomp::compile(&sources("seccomp"), "generic").unwrap(),
+            rlimits: vec![Rlimit { resource: "NOFILE".to_owned(), value: 321 }],
+        };
+        Self { confinement, spoil: "", identity: TENANT.to_owned() }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let source = tempfile::tempdir().unwrap();
+        fs::create_dir(source.path().join("config")).unwrap();
+        let text = serde_json::to_string(&self.confinement).unwrap();
+        fs::write(source.path().join("confinement.json"), text).unwrap();
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", CELL, "sh"]).arg(source.path());
+        command.args([env!("CARGO_BIN_EXE_tenant-exec"), self.spoil, &self.identity]).args(arguments);
+        command.env("LD_PRELOAD", "").env("TERM", "vt100").env("SECRET", "of the caller");
+        let output = command.output().unwrap();
+        Run {
+            status: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+fn can_make_cells(test: &str) -> bool {
+    let can = Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success());
+    if !can {
+        println!("skipped {test}: needs root, to make a mount namespace");
+    }
+    can
+}
+
+#[test]
+fn the_gateway_gets_exactly_the_environment_of_its_file_and_one_line_says_what_is_in_force() {
+    if !can_make_cells("environment") {
+        return;
+    }
+    let run = Cell::new(&["/usr/bin/env"]).run(&[]);
+    assert_eq!(
+        (run.status, run.stdout.as_str()),
+        (Some(0), "A=b c\nPATH=/none:/usr/bin\n"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.starts_with("tenant acme-corp: confined: landlock ABI "), "{}", run.stderr);
+    assert_eq!(run.stderr.lines().count(), 1);
+}
+
+#[test]
+fn a_command_in_the_cell_is_held_by_every_layer() {
+    if !can_make_cells("layers") {
+        return;
+    }
+    let script = "umask; pwd; ulimit -n; ls /proc/self/fd | tr '\\n' ' '; echo $TERM$SECRET; \
+        grep -E '^(CapBnd|NoNewPrivs|Seccomp):' /proc/self/status | tr '\\t\\n' '  '; \
+        cat /run/tenantd/cell/canary /run/tenantd/cell/confinement.json 2>/dev/null || echo hidden; \
+        unshare --uts true 2>/dev/null || echo refused; echo x > state/f && echo written";
+    let mut cell = Cell::new(&["/usr/bin/true"]);
+    cell.spoil = "chown -R 599999 /run/tenantd/data/state";
+    let run = cell.run(&["--", "sh", "-c", script]);
+    let expected = "0077\n/run/tenantd/data\n321\n0 1 2 3 vt100\n\
+        CapBnd: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 hidden\nrefused\nwritten\n";
+    assert_eq!((run.status, run.stdout.as_str()), (Some(0), expected), "{}", run.stderr);
+}
+
+#[test]
+fn every_fault_ends_the_launcher_with_its_own_sentence_and_code() {
+    if !can_make_cells("faults") {
+        return;
+    }
+    type Change = fn(&mut Cell);
+    let cases: &[(Exit, &str, Change)] = &[
+        (Exit::OsFile, "cannot be read", |cell| cell.spoil = "rm /run/tenantd/cell/confinement.json"),
+        (Exit::OsFile, "has mode 0660", |cell| cell.spoil = "chmod 0660 /run/tenantd/cell/confinement.json"),
+        (Exit::OsFile, "belongs to uid 599999", |cell| {
+            cell.spoil = "chown 599999 /run/tenantd/cell/confinement.json"
+        }),
+        (Exit::OsFile, "has format 2", |cell| cell.confinement.format = 2),
+        (Exit::NoPermission, "tenant acme-corp: identity: uid is", |cell| cell.confinement.uid = 599_998),
+        (Exit::NoPermission, "supplementary groups", |cell| {
+            cell.identity = cell.identity.replace("--clear-groups", "--groups 599999,27");
+        }),
+        (Exit::NoPermission, "bounding set is", |cell| {
+            cell.identity = cell.identity.replace("--bounding-set=-all", "")
+        }),
+        (Exit::NoPermission, "no_new_privs is not set", |cell| {
+            cell.identity = cell.identity.replace("--no-new-privs", "");
+        }),
+        (Exit::Config, "there is no limit \"FILES\"", |cell| {
+            cell.confinement.rlimits[0].resource = "FILES".to_owned()
+        }),
+        (Exit::Os, "cannot enter /none", |cell| cell.confinement.directory = "/none".to_owned()),
+        (Exit::Os, "cannot be opened even before", |cell| cell.spoil = "rm /run/tenantd/cell/canary"),
+        (Exit::Os, "can still be opened; refusing to go on", |cell| {
+            let access = vec!["read_file".to_owned()];
+            let path = "/run/tenantd/cell".to_owned();
+            cell.confinement.landlock.rules.push(LandlockRule { path, access, optional: false });
+        }),
+        (Exit::Os, "pinned at ABI 99", |cell| cell.confinement.landlock.abi = 99),
+        (Exit::Config, "holds no filter", |cell| cell.confinement.seccomp.clear()),
+        (Exit::Os, "cannot install filter \"allow\"", |cell| {
+            cell.confinement.seccomp[1].program = vec![u64::MAX]
+        }),
+        (Exit::Os, "seccomp(2) still answers", |cell| cell.confinement.seccomp.truncate(1)),
+        (Exit::Config, "absolute path", |cell| cell.confinement.argv[0] = "true".to_owned()),
+        (Exit::NoInput, "cannot run /usr/bin/none", |cell| {
+            cell.confinement.argv[0] = "/usr/bin/none".to_owned()
+        }),
+    ];
+    for (exit, sentence, change) in cases {
+        let mut cell = Cell::new(&["/usr/bin/true"]);
+        change(&mut cell);
+        let run = cell.run(&[]);
+        assert_eq!(run.status, Some(i32::from(exit.code())), "{sentence}: {}", run.stderr);
+        let last = run.stderr.lines().last().unwrap_or_default();
+        assert!(last.contains(sentence), "{sentence}: {}", run.stderr);
+        assert!(run.stdout.is_empty());
+    }
+    assert_eq!(Cell::new(&["/usr/bin/true"]).run(&["sh"]).status, Some(i32::from(Exit::Usage.code())));
+    assert_eq!(Cell::new(&["/usr/bin/true"]).run(&[]).status, Some(0));
+}
