@@ -1,2 +1,6 @@
-//! Placeholder of the skeleton.
-fn main() {}
+//! `tenantctl`: create, run, inspect and delete isolated tenants.
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    ctl::main()
+}

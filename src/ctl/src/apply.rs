@@ -1,0 +1,136 @@
+//! `apply`: spec files against what is there. All files are read and checked before the first one is acted on.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use api::{Manager1Proxy, Outcome};
+use model::{Exit, SpecFile, TenantId};
+
+use crate::cli::ApplyArgs;
+use crate::create::{outcome, planned};
+use crate::failure::{Ended, Failure};
+use crate::session::Session;
+use crate::{change, list, progress};
+
+/// One spec to be applied.
+struct Wanted {
+    file: String,
+    text: String,
+}
+
+/// Creates what is missing and changes what differs.
+pub(crate) async fn apply(session: &mut Session, arguments: &ApplyArgs) -> Ended {
+    let wanted = gather(session, &arguments.files)?;
+    let there: Vec<String> = list::fetch(session).await?.into_iter().map(|tenant| tenant.id).collect();
+    let daemon = session.daemon().await?;
+    let mut outcomes = Vec::new();
+    let mut code = 0;
+    for (id, spec) in &wanted {
+        let exists = there.iter().any(|known| known == id.as_str());
+        match one(session, &daemon, id, spec, exists, arguments.dry_run).await {
+            Ok(outcome) => {
+                if !session.json {
+                    session.out.write_all(render(&outcome, exists).as_bytes())?;
+                }
+                outcomes.push(outcome);
+            }
+            Err(failure) => {
+                session.complain(&failure)?;
+                code = if code == 0 { failure.code() } else { code };
+            }
+        }
+    }
+    session.print(&outcomes, |_| String::new())?;
+    Ok(code)
+}
+
+async fn one(
+    session: &mut Session,
+    daemon: &Manager1Proxy<'_>,
+    id: &TenantId,
+    spec: &Wanted,
+    exists: bool,
+    dry_run: bool,
+) -> Result<Outcome, Failure> {
+    let answer = if exists {
+        progress::follow(session, daemon, id.as_str(), daemon.apply_spec(&spec.text, dry_run)).await?
+    } else {
+        progress::follow(session, daemon, id.as_str(), daemon.create_tenant(&spec.text, true, dry_run))
+            .await?
+    };
+    outcome(id.as_str(), &answer)
+}
+
+fn render(outcome: &Outcome, existed: bool) -> String {
+    if outcome.dry_run {
+        return format!("# tenant {}\n{}", outcome.id, planned(outcome));
+    }
+    change::render(outcome, "is as its spec says", if existed { "changed" } else { "made" })
+}
+
+/// Reads and checks all files; two for one tenant are refused.
+fn gather(session: &mut Session, files: &[PathBuf]) -> Result<BTreeMap<TenantId, Wanted>, Failure> {
+    let mut wanted: BTreeMap<TenantId, Wanted> = BTreeMap::new();
+    for path in expand(files)? {
+        let (file, text) = read(session, &path)?;
+        let spec = SpecFile::parse(&file, &text)?.validate(&file)?;
+        match wanted.entry(spec.id.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(Wanted { file, text });
+            }
+            Entry::Occupied(known) => return Err(twice(&spec.id, &known.get().file, &file)),
+        }
+    }
+    Ok(wanted)
+}
+
+/// Two files for one tenant.
+pub(crate) fn twice(id: &TenantId, first: &str, second: &str) -> Failure {
+    Failure::new(Exit::Data, format!("{first} and {second} both describe tenant {id}: keep one of them"))
+}
+
+/// Files as they are, directories as the `*.toml` files in them.
+pub(crate) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).map_err(|error| Failure::reading(path, &error))?;
+        let mut found = Vec::new();
+        for entry in entries {
+            let file = entry.map_err(|error| Failure::reading(path, &error))?.path();
+            let hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if !hidden && file.extension().is_some_and(|extension| extension == "toml") {
+                found.push(file);
+            }
+        }
+        found.sort();
+        files.extend(found);
+    }
+    Ok(files)
+}
+
+/// A spec's largest size; more is no spec, and is not held in memory to find out.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// Reads a file, or standard input for `-`, and says how it is called in messages.
+pub(crate) fn read(session: &mut Session, path: &Path) -> Result<(String, String), Failure> {
+    let (name, source): (String, Box<dyn Read + '_>) = if path == Path::new("-") {
+        ("standard input".into(), Box::new(&mut session.input))
+    } else {
+        let file = std::fs::File::open(path).map_err(|error| Failure::reading(path, &error))?;
+        (path.display().to_string(), Box::new(file))
+    };
+    let mut bytes = Vec::new();
+    source.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Failure::reading(path, &error))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MOST_BYTES) {
+        return Err(Failure::new(Exit::Data, format!("{name}: larger than 1 MiB: this is no spec")));
+    }
+    let text = String::from_utf8(bytes)
+        .map_err(|error| Failure::new(Exit::Data, format!("{name}: not UTF-8 ({error}): this is no spec")))?;
+    Ok((name, text))
+}

@@ -1,0 +1,48 @@
+//! `doctor`: what this host lacks for tenants, and how to get it. Looks itself; asks no daemon.
+
+mod checks;
+mod evidence;
+
+use api::Check;
+use model::Exit;
+
+use crate::failure::Ended;
+use crate::output::{Cell, Palette, Tone, fields};
+use crate::session::Session;
+
+/// Prints all checks; ends with 71 when something that tenants need is missing.
+pub(crate) fn doctor(session: &mut Session) -> Ended {
+    let report = checks::checks(&evidence::gather(&session.paths));
+    session.print(&report, |session| render(&report, session.width, session.palette))?;
+    Ok(if report.iter().any(|check| check.verdict == checks::MISSING) { Exit::Os.code() } else { 0 })
+}
+
+fn render(report: &[Check], width: usize, palette: Palette) -> String {
+    let mut lines = Vec::new();
+    for check in report {
+        let (mark, tone) = match check.verdict.as_str() {
+            checks::OK => ("ok", Tone::Good),
+            checks::WARNING => ("warning", Tone::Warning),
+            _ => ("MISSING", Tone::Bad),
+        };
+        let found = if tone == Tone::Good { check.found.clone() } else { format!("{mark}: {}", check.found) };
+        lines.push((
+            check.name.as_str(),
+            Cell::toned(if tone == Tone::Good { Tone::Plain } else { tone }, found),
+        ));
+        if !check.remedy.is_empty() {
+            lines.push(("", Cell::from(format!("-> {}", check.remedy))));
+        }
+    }
+    let missing = report.iter().filter(|check| check.verdict == checks::MISSING).count();
+    let warnings = report.iter().filter(|check| check.verdict == checks::WARNING).count();
+    let end = match (missing, warnings) {
+        (0, 0) => palette.paint(Tone::Good, "This host has everything that tenants need."),
+        (0, n) => format!("This host has what tenants need; warnings: {n}."),
+        (m, n) => palette.paint(
+            Tone::Bad,
+            &format!("Tenants cannot run here as they should; missing: {m}, warnings: {n}."),
+        ),
+    };
+    format!("{}\n{end}\n", fields(&lines, width, palette).trim_end())
+}
