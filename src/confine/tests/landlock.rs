@@ -124,7 +124,9 @@ fn execution_is_a_right_of_its_own() {
     }
     let run = |path: PathBuf| {
         let path = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
-        move || Err(confine::process::execve(&path, &[path.clone()], &[]).raw_os_error().unwrap_or(0))
+        move || {
+            Err(confine::process::execve(&path, std::slice::from_ref(&path), &[]).raw_os_error().unwrap_or(0))
+        }
     };
     assert_eq!(tree.restricted(&ruleset, run(tree.at("open/true"))), Outcome::Refused(libc::EACCES));
     assert_eq!(tree.restricted(&ruleset, run("/usr/bin/true".into())), Outcome::Done);
@@ -225,13 +227,11 @@ fn a_signal_does_not_leave_the_domain() {
     }
     let tree = Tree::new();
     let ruleset = LandlockRuleset { abi: 6, ..tree.ruleset() };
-    // SAFETY: signal 0 only asks whether the parent could be signalled.
+    let parent = std::process::id();
     let signal = || {
-        errno(if unsafe { libc::kill(libc::getppid(), 0) } == 0 {
-            Ok(())
-        } else {
-            Err(std::io::Error::last_os_error())
-        })
+        // SAFETY: signal 0 only asks whether the process could be signalled.
+        let answer = unsafe { libc::kill(i32::try_from(parent).unwrap(), 0) };
+        errno(if answer == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) })
     };
     assert_eq!(bare(signal), Outcome::Done);
     assert_eq!(tree.restricted(&ruleset, signal), Outcome::Refused(libc::EPERM));

@@ -2,6 +2,7 @@
 //! capabilities. Needs root to make that; skipped by name without.
 #![allow(
     clippy::unwrap_used,
+    clippy::print_stdout,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a panic is a failed test; it starts the program under test"
