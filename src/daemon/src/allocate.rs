@@ -1,5 +1,8 @@
 //! Choosing uid, index and addresses for a new tenant, and the runtime version it gets.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+
 use catalog::CatalogError;
 use host::pools;
 use model::{AddressPool, Allocation, Exit, Proof, Settings, SpecFile, TenantId, TenantNetwork};
@@ -49,6 +52,7 @@ impl Service {
         let uids = settings.pools.uids.last - settings.pools.uids.first + 1;
         let addresses: u32 = settings.pools.addresses.iter().map(|pool| pool.len()).sum();
         let capacity = uids.min(addresses);
+        let orphaned = self.uids_of_data()?;
         let mut database = lock(&self.database);
         let start = database.next_index()?;
         if start >= capacity {
@@ -56,12 +60,28 @@ impl Service {
         }
         for candidate in (start.min(capacity)..capacity).chain(0..start.min(capacity)) {
             let uid = settings.pools.uids.first + candidate;
-            if !database.index_taken(candidate)? && pools::uid_taken(uid, "").is_none() {
+            if !database.index_taken(candidate)?
+                && !orphaned.contains(&uid)
+                && pools::uid_taken(uid, "").is_none()
+            {
                 return Ok(candidate);
             }
         }
         let what = if uids <= addresses { "uid" } else { "address" };
         Err(StateError::Exhausted(what).into())
+    }
+
+    /// The uids that own data: after a purge that kept data and a new installation, nobody else remembers them.
+    fn uids_of_data(&self) -> Result<BTreeSet<u32>, Failure> {
+        let top = self.paths.all_data();
+        let unreadable = |error: std::io::Error| {
+            Failure::new(
+                Exit::Io,
+                format!("cannot read {}: {error}: run \"tenantctl doctor\"", top.display()),
+            )
+        };
+        let entries = std::fs::read_dir(&top).map_err(unreadable)?;
+        entries.map(|entry| Ok(entry.and_then(|entry| entry.metadata()).map_err(unreadable)?.gid())).collect()
     }
 
     /// The spec's text with the runtime version written down, and that version. A version that is left out becomes the

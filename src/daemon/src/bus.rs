@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use api::{Error, action};
+use futures_util::StreamExt;
+use host::Cancel;
 use model::TenantId;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -17,6 +19,7 @@ use crate::polkit::authorize;
 use crate::run::blocking;
 use crate::runtimes::InstallRequest;
 use crate::service::Service;
+use crate::supervise::Command;
 
 /// The object on the bus.
 #[derive(Debug)]
@@ -39,13 +42,17 @@ impl Manager {
         Ok(blocking(move || Ok(serde_json::to_string(&work(&service)?)?)).await?)
     }
 
-    /// Work that answers with a document and tells how far it has come.
+    /// Work that answers with a document and tells the caller, and nobody else on the bus, how far it has come.
     async fn long_work<T: Serialize + Send + 'static>(
         &self,
-        emitter: SignalEmitter<'_>,
+        (emitter, header): (SignalEmitter<'_>, &Header<'_>),
         subject: String,
         work: impl FnOnce(&Service, &Progress) -> Result<T, Failure> + Send + 'static,
     ) -> Result<String, Error> {
+        let emitter = match header.sender() {
+            Some(caller) => emitter.set_destination(caller.to_owned().into()),
+            None => return Err(Error::NotAllowed("the message names no sender".into())),
+        };
         let (sender, mut receiver) = mpsc::unbounded_channel::<(u32, String)>();
         let service = self.service.clone();
         let worker = blocking(move || {
@@ -70,6 +77,17 @@ impl Manager {
     ) -> Result<(), Error> {
         let service = self.service.clone();
         Ok(blocking(move || work(&service)).await?)
+    }
+}
+
+/// Returns when the sender of a message has left the bus: a command nobody waits for is ended.
+async fn caller_gone(bus: &zbus::Connection, header: &Header<'_>) -> Result<(), Error> {
+    let sender = header.sender().ok_or_else(|| Error::NotAllowed("the message names no sender".into()))?;
+    let daemon = zbus::fdo::DBusProxy::new(bus).await?;
+    let mut changes = daemon.receive_name_owner_changed_with_args(&[(0, sender.as_str()), (2, "")]).await?;
+    match changes.next().await {
+        Some(_) => Ok(()),
+        None => Err(Error::Unavailable("the system bus closed the connection: run the command again".into())),
     }
 }
 
@@ -126,7 +144,7 @@ impl Manager {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::CREATE).await?;
-        self.long_work(emitter, subject_of(&spec), move |service, tell| {
+        self.long_work((emitter, &header), subject_of(&spec), move |service, tell| {
             service.create(&spec, start, dry_run, tell)
         })
         .await
@@ -141,8 +159,10 @@ impl Manager {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::CHANGE).await?;
-        self.long_work(emitter, subject_of(&spec), move |service, tell| service.change(&spec, dry_run, tell))
-            .await
+        self.long_work((emitter, &header), subject_of(&spec), move |service, tell| {
+            service.change(&spec, dry_run, tell)
+        })
+        .await
     }
 
     async fn start_tenant(
@@ -201,7 +221,10 @@ impl Manager {
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::CHANGE).await?;
         let id = id(tenant)?;
-        self.long_work(emitter, id.to_string(), move |service, tell| service.repair(&id, dry_run, tell)).await
+        self.long_work((emitter, &header), id.to_string(), move |service, tell| {
+            service.repair(&id, dry_run, tell)
+        })
+        .await
     }
 
     async fn delete_tenant(
@@ -215,7 +238,7 @@ impl Manager {
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::DELETE).await?;
         let id = id(tenant)?;
-        self.long_work(emitter, id.to_string(), move |service, tell| {
+        self.long_work((emitter, &header), id.to_string(), move |service, tell| {
             service.delete(&id, keep_data, dry_run, tell)
         })
         .await
@@ -236,9 +259,21 @@ impl Manager {
         let _allowed = authorize(bus, &header, action::CHANGE).await?;
         let id = id(tenant)?;
         let service = self.service.clone();
-        let streams = [stdin.into(), stdout.into(), stderr.into()];
-        let environment = environment.into_iter().collect();
-        Ok(blocking(move || service.exec(&id, argv, environment, streams)).await?)
+        let command = Command {
+            argv,
+            environment: environment.into_iter().collect(),
+            streams: [stdin.into(), stdout.into(), stderr.into()],
+        };
+        let cancel = Cancel::new();
+        let cancelled = cancel.clone();
+        let worker = blocking(move || service.exec(&id, command, &cancelled));
+        tokio::pin!(worker);
+        tokio::select! {
+            status = &mut worker => return Ok(status?),
+            gone = caller_gone(bus, &header) => gone?,
+        }
+        cancel.cancel();
+        Ok(worker.await?)
     }
 
     async fn explain_tenant(
@@ -276,7 +311,8 @@ impl Manager {
         let _allowed = authorize(bus, &header, action::RUNTIME).await?;
         let from = use_from.then(|| from.into());
         let request = InstallRequest { name: name.clone(), version, untested, from };
-        self.long_work(emitter, name, move |service, tell| service.install_runtime(request, tell)).await
+        self.long_work((emitter, &header), name, move |service, tell| service.install_runtime(request, tell))
+            .await
     }
 
     async fn verify_runtime(
@@ -288,7 +324,7 @@ impl Manager {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::RUNTIME).await?;
-        self.long_work(emitter, name.clone(), move |service, tell| {
+        self.long_work((emitter, &header), name.clone(), move |service, tell| {
             service.verify_runtime(&name, &version, tell)
         })
         .await

@@ -41,32 +41,39 @@ impl Service {
         Ok(host::set_enabled(&self.paths, &id.unit(), enable)?)
     }
 
-    /// Runs a command in the cell; answers its exit status.
-    pub fn exec(
-        &self,
-        id: &TenantId,
-        argv: Vec<String>,
-        environment: BTreeMap<String, String>,
-        streams: [OwnedFd; 3],
-    ) -> Result<u32, Failure> {
+    /// Runs a command in the cell; answers its exit status. Cancelling ends it.
+    pub fn exec(&self, id: &TenantId, command: Command, cancel: &Cancel) -> Result<u32, Failure> {
         let allocation = self.existing(id)?;
-        if argv.is_empty() {
-            return Err(Failure::new(Exit::Usage, format!("tenant {id}: no command was given")));
+        if command.argv.is_empty() {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("tenant {id}: no command was given: write it after \"--\""),
+            ));
         }
-        let [stdin, stdout, stderr] = streams;
-        let number = exec_number();
+        let [stdin, stdout, stderr] = command.streams;
         let request = ExecRequest {
             tenant: id.clone(),
             uid: allocation.uid,
-            number,
-            argv,
-            environment,
+            number: exec_number(),
+            argv: command.argv,
+            environment: command.environment,
             stdin,
             stdout,
             stderr,
         };
-        Ok(host::exec(&self.systemd, request, &Cancel::new())?)
+        Ok(host::exec(&self.systemd, request, cancel)?)
     }
+}
+
+/// A command for a cell.
+#[derive(Debug)]
+pub struct Command {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Variables asked for; `tenant-exec` lets only those of a terminal through.
+    pub environment: BTreeMap<String, String>,
+    /// Standard streams.
+    pub streams: [OwnedFd; 3],
 }
 
 fn exec_number() -> u64 {
