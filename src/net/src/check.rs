@@ -26,7 +26,9 @@ fn addresses(link: &HostLink) -> Option<String> {
     let base = bridge.to_bits() & !3;
     let usable = bridge.to_bits() == base + 1 && tenant.to_bits() == base + 2;
     if !usable {
-        return Some(format!("has the addresses {bridge} and {tenant}, which are not the two hosts of one /30"));
+        return Some(format!(
+            "has the addresses {bridge} and {tenant}, which are not the two hosts of one /30"
+        ));
     }
     let special = bridge.is_loopback()
         || bridge.is_link_local()
@@ -117,8 +119,7 @@ pub mod tests {
 
     #[test]
     fn two_redirects_and_port_zero_are_refused() {
-        assert!(refused(|n| n.services =
-            vec![Service::Redirect { port: 1 }, Service::Redirect { port: 2 }]));
+        assert!(refused(|n| n.services = vec![Service::Redirect { port: 1 }, Service::Redirect { port: 2 }]));
         assert!(refused(|n| n.services = vec![Service::Udp { port: 0 }]));
     }
 }

@@ -32,7 +32,8 @@ pub fn take_down(network: &Network) -> Result<(), Error> {
 /// Takes every tenant's network down and its links away, although tenants may still run: for a host without its fence.
 pub fn cut() -> Result<(), Error> {
     let tenants = record::all()?;
-    let mut failures: Vec<_> = tenants.iter().filter_map(|tenant| down(tenant).err().map(|error| error.of(tenant))).collect();
+    let mut failures: Vec<_> =
+        tenants.iter().filter_map(|tenant| down(tenant).err().map(|error| error.of(tenant))).collect();
     failures.extend(sweep().err());
     match (failures.len(), failures.into_iter().next()) {
         (failed, Some(first)) => Err(Error::Several { failed, all: tenants.len(), first: Box::new(first) }),

@@ -63,5 +63,9 @@ fn trusted(path: &Path, about: &Metadata) -> Result<(), Error> {
 }
 
 fn bad(path: &Path, problem: String) -> Error {
-    Error::File { path: path.to_owned(), problem, remedy: " (run \"tenantctl repair\" to have it written anew)" }
+    Error::File {
+        path: path.to_owned(),
+        problem,
+        remedy: " (run \"tenantctl repair\" to have it written anew)",
+    }
 }

@@ -11,8 +11,12 @@ use netlink_packet_route::link::{
     AfSpecInet, AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridge, InfoData, InfoKind, InfoVeth,
     LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
-use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
 
 use crate::socket::Request;
 
@@ -67,9 +71,10 @@ pub fn settle(name: &str, tenant: &str) -> Request {
     let mut message = named(name);
     message.attributes.extend([
         LinkAttribute::IfAlias(tenant.to_owned()),
-        LinkAttribute::AfSpecUnspec(vec![
-            AfSpecUnspec::Inet(vec![AfSpecInet::Other(DefaultNla::new(1 | NESTED, settings))]),
-        ]),
+        LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet(vec![AfSpecInet::Other(DefaultNla::new(
+            1 | NESTED,
+            settings,
+        ))])]),
     ]);
     link_request(RTM_SETLINK, 0, &message)
 }
@@ -86,10 +91,8 @@ pub fn no_ipv6_address(name: &str) -> Request {
 pub fn make_pair(link: &HostLink, bridge_index: u32, namespace: RawFd) -> Request {
     let mut peer = named("eth0");
     peer.header.index = INSIDE_INDEX;
-    peer.attributes.extend([
-        LinkAttribute::Address(link.tenant_mac.to_vec()),
-        LinkAttribute::NetNsFd(namespace),
-    ]);
+    peer.attributes
+        .extend([LinkAttribute::Address(link.tenant_mac.to_vec()), LinkAttribute::NetNsFd(namespace)]);
     let mut message = named(&link.host);
     message.attributes.extend([
         LinkAttribute::Group(LIVE_GROUP),
@@ -177,10 +180,9 @@ pub fn add_default_route(gateway: Ipv4Addr) -> Request {
     message.header.protocol = RouteProtocol::Static;
     message.header.scope = RouteScope::Universe;
     message.header.kind = RouteType::Unicast;
-    message.attributes.extend([
-        RouteAttribute::Gateway(RouteAddress::Inet(gateway)),
-        RouteAttribute::Oif(INSIDE_INDEX),
-    ]);
+    message
+        .attributes
+        .extend([RouteAttribute::Gateway(RouteAddress::Inet(gateway)), RouteAttribute::Oif(INSIDE_INDEX)]);
     request(RTM_NEWROUTE, CREATE | REPLACE, bytes(&message))
 }
 

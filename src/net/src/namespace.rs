@@ -41,16 +41,19 @@ pub fn pinned(tenant: &TenantId) -> Result<Option<File>, Error> {
 /// Makes a namespace for `tenant`, moves the calling thread into it, and pins it.
 pub fn create(tenant: &TenantId) -> Result<File, Error> {
     let path = path(tenant);
-    let failed = |error: io::Error| Error::kernel(format!("pin the network namespace at {}", path.display()), error);
+    let failed =
+        |error: io::Error| Error::kernel(format!("pin the network namespace at {}", path.display()), error);
     prepare(&path).map_err(failed)?;
     unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| Error::kernel("make a network namespace", errno))?;
-    mount(Some(OWN), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(|errno| failed(errno.into()))?;
+    mount(Some(OWN), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+        .map_err(|errno| failed(errno.into()))?;
     current()
 }
 
 /// Moves the calling thread into `namespace`.
 pub fn enter(namespace: &File) -> Result<(), Error> {
-    setns(namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| Error::kernel("enter the network namespace", errno))
+    setns(namespace, CloneFlags::CLONE_NEWNET)
+        .map_err(|errno| Error::kernel("enter the network namespace", errno))
 }
 
 /// Takes the pin away; the namespace and the links in it go when their last process has gone.

@@ -64,7 +64,9 @@ pub fn skeleton(netlink: &mut Netlink) -> Result<(), Error> {
 /// Adds `elements` in one transaction; those that exist already stay.
 pub fn add(netlink: &mut Netlink, elements: &[Element]) -> Result<(), Error> {
     let refused = |error: io::Error| match error.raw_os_error() {
-        Some(errno) if errno == Errno::ENOENT as i32 => Error::Fence(format!("no table inet {TABLE} or a set of it")),
+        Some(errno) if errno == Errno::ENOENT as i32 => {
+            Error::Fence(format!("no table inet {TABLE} or a set of it"))
+        }
         _ => Error::kernel("add elements to the fence", error),
     };
     transaction(netlink, NEW_ELEMENT, elements).map_err(refused)
@@ -92,7 +94,8 @@ pub fn remove(netlink: &mut Netlink, elements: &[Element]) -> Result<(), Error> 
 /// The sets in which an element of `elements` is missing.
 pub fn missing(netlink: &mut Netlink, elements: &[Element]) -> Result<Vec<&'static str>, Error> {
     let questions: Vec<_> = elements.iter().map(|element| question(GET_ELEMENT, &list(element))).collect();
-    let answers = netlink.exchange(&questions).map_err(|error| Error::kernel("read elements of the fence", error))?;
+    let answers =
+        netlink.exchange(&questions).map_err(|error| Error::kernel("read elements of the fence", error))?;
     Ok(elements
         .iter()
         .zip(answers)

@@ -45,7 +45,8 @@ pub struct Link {
 
 /// Opens a socket for links in the calling thread's namespace.
 pub fn open() -> Result<Netlink, Error> {
-    Netlink::open(netlink_sys::protocols::NETLINK_ROUTE).map_err(|error| Error::kernel("open a route socket", error))
+    Netlink::open(netlink_sys::protocols::NETLINK_ROUTE)
+        .map_err(|error| Error::kernel("open a route socket", error))
 }
 
 /// Carries out `steps` in order, all of them, in one system call; the first refusal that is not tolerated is returned.
@@ -73,7 +74,8 @@ pub fn find(netlink: &mut Netlink, name: &str) -> Result<Option<Link>, Error> {
     };
     let Some(body) = messages.first() else { return Ok(None) };
     let parsed = LinkMessage::parse(body).map_err(|error| failed(io::Error::other(error)))?;
-    let mut link = Link { index: parsed.header.index, other_end: None, group: 0, bridge: None, silent: false };
+    let mut link =
+        Link { index: parsed.header.index, other_end: None, group: 0, bridge: None, silent: false };
     link.silent = parsed.header.flags.contains(LinkFlags::Noarp);
     for attribute in parsed.attributes {
         if let LinkAttribute::Link(index) = attribute {

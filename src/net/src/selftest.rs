@@ -109,7 +109,10 @@ fn attempt(network: &Network) -> Result<(), Error> {
 }
 
 /// Has PID 1 stop the tenant and its network.
-#[allow(clippy::disallowed_methods, reason = "one fixed program; there is no D-Bus code in this crate to ask PID 1 with")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "one fixed program; there is no D-Bus code in this crate to ask PID 1 with"
+)]
 fn stop(tenant: &TenantId) -> Result<(), Error> {
     std::process::Command::new("/usr/bin/systemctl")
         .args(["--no-block", "stop", &tenant.unit(), &tenant.net_unit()])

@@ -81,7 +81,9 @@ impl Netlink {
                     continue; // an answer to an earlier exchange that was given up
                 };
                 match content {
-                    Content::Data(body) => data.get_mut(index).into_iter().for_each(|all| all.push(body.clone())),
+                    Content::Data(body) => {
+                        data.get_mut(index).into_iter().for_each(|all| all.push(body.clone()))
+                    }
                     Content::Status(errno) => {
                         let messages = data.get_mut(index).map(std::mem::take).unwrap_or_default();
                         let answer = if errno == 0 { Answer::Done(messages) } else { Answer::Refused(errno) };

@@ -86,7 +86,8 @@ fn pair(host: &mut Netlink, network: &Network, bridge: u32) -> Result<Netlink, E
             let outer = find(host, &link.host)?;
             let stands = inner.is_some_and(|inner| inner.index == message::INSIDE_INDEX)
                 && inner.and_then(|inner| inner.other_end) == outer.map(|outer| outer.index)
-                && outer.is_some_and(|outer| outer.bridge == Some(bridge) && outer.group == message::LIVE_GROUP);
+                && outer
+                    .is_some_and(|outer| outer.bridge == Some(bridge) && outer.group == message::LIVE_GROUP);
             match (stands, inner) {
                 (true, _) => return Ok(inside),
                 (false, None) => namespace,

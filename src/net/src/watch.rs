@@ -56,7 +56,10 @@ fn mend(filter: &mut Netlink) -> Result<(), Error> {
     Ok(())
 }
 
-#[allow(clippy::disallowed_methods, reason = "one fixed program on one fixed file: the skeleton is nft's language")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "one fixed program on one fixed file: the skeleton is nft's language"
+)]
 fn load() -> Result<(), Error> {
     let failed = |error: io::Error| Error::kernel(format!("load {FENCE}"), error);
     let status = std::process::Command::new("/usr/sbin/nft").args(["-f", FENCE]).status().map_err(failed)?;

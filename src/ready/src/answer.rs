@@ -17,7 +17,11 @@ pub enum Verdict {
 /// Judges the bytes received so far; `ended` if no more will come.
 pub fn judge(received: &[u8], wanted: &str, ended: bool) -> Verdict {
     let Some(line_end) = find(received, b"\r\n") else {
-        return if ended { NotReady("the connection closed before a status line") } else { undecided(received) };
+        return if ended {
+            NotReady("the connection closed before a status line")
+        } else {
+            undecided(received)
+        };
     };
     let line = received.get(..line_end).unwrap_or_default();
     match status(line) {
@@ -26,7 +30,11 @@ pub fn judge(received: &[u8], wanted: &str, ended: bool) -> Verdict {
         Some(other) => return Verdict::NotReady(format!("status {other}")),
     }
     let Some(head_end) = find(received, b"\r\n\r\n") else {
-        return if ended { NotReady("the connection closed within the headers") } else { undecided(received) };
+        return if ended {
+            NotReady("the connection closed within the headers")
+        } else {
+            undecided(received)
+        };
     };
     let body = received.get(head_end + 4..).unwrap_or_default();
     if wanted.is_empty() || find(body, wanted.as_bytes()).is_some() {
@@ -90,7 +98,11 @@ mod tests {
             b"\r\n\r\n",
             b" HTTP/1.1 200 OK\r\n\r\n",
         ] {
-            assert!(matches!(judge(bad, "", false), Verdict::NotReady(_)), "{}", String::from_utf8_lossy(bad));
+            assert!(
+                matches!(judge(bad, "", false), Verdict::NotReady(_)),
+                "{}",
+                String::from_utf8_lossy(bad)
+            );
         }
     }
 

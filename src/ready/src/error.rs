@@ -20,7 +20,9 @@ pub enum Error {
     #[error("no main process to watch ({0}): tenant-ready is for ExecStartPost= of tenant@.service only")]
     NoMainProcess(String),
     /// The main process has ended.
-    #[error("tenant {tenant}: the gateway ended before it was ready (it never answered {question}; last try: {last})")]
+    #[error(
+        "tenant {tenant}: the gateway ended before it was ready (it never answered {question}; last try: {last})"
+    )]
     Ended {
         /// Whose gateway.
         tenant: TenantId,
@@ -30,7 +32,9 @@ pub enum Error {
         last: String,
     },
     /// It runs, and does not answer.
-    #[error("tenant {tenant}: the gateway runs, but did not answer {question} as it should within {seconds} s (last try: {last})")]
+    #[error(
+        "tenant {tenant}: the gateway runs, but did not answer {question} as it should within {seconds} s (last try: {last})"
+    )]
     TimedOut {
         /// Whose gateway.
         tenant: TenantId,

@@ -43,7 +43,11 @@ pub fn until_ready() -> Result<(), Error> {
 }
 
 /// One try: `None` if the gateway is ready, else what came instead.
-fn attempt(readiness: &Readiness, main_process: &MainProcess, deadline: Instant) -> Result<Option<String>, Error> {
+fn attempt(
+    readiness: &Readiness,
+    main_process: &MainProcess,
+    deadline: Instant,
+) -> Result<Option<String>, Error> {
     let end = deadline.min(Instant::now() + TRY);
     let connected = TcpStream::connect_timeout(&question::target(readiness), SLICE)
         .and_then(|stream| stream.set_read_timeout(Some(SLICE)).map(|()| stream))
@@ -78,7 +82,12 @@ fn read_some(stream: &mut TcpStream, received: &mut Vec<u8>) -> (bool, Option<St
             received.extend_from_slice(space.get(..count).unwrap_or_default());
             (false, None)
         }
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+            ) =>
+        {
             (false, None)
         }
         Err(error) => (true, Some(error.to_string())),

@@ -24,7 +24,9 @@ pub fn read() -> Result<Readiness, Error> {
         return Err(bad("is not a file that only root can write".to_owned()));
     }
     let mut text = String::new();
-    file.take(MAX_BYTES).read_to_string(&mut text).map_err(|error| bad(format!("cannot be read: {error}")))?;
+    file.take(MAX_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|error| bad(format!("cannot be read: {error}")))?;
     let readiness: Readiness =
         serde_json::from_str(&text).map_err(|error| bad(format!("is no readiness file: {error}")))?;
     match complaint(&readiness) {
@@ -54,7 +56,10 @@ pub fn request(readiness: &Readiness) -> String {
 
 fn complaint(readiness: &Readiness) -> Option<String> {
     if readiness.format != READINESS_FORMAT {
-        return Some(format!("has format {}, this program reads format {READINESS_FORMAT}", readiness.format));
+        return Some(format!(
+            "has format {}, this program reads format {READINESS_FORMAT}",
+            readiness.format
+        ));
     }
     let printable = readiness.path.bytes().all(|byte| byte.is_ascii_graphic());
     if !readiness.path.starts_with('/') || !printable || readiness.path.len() > 1024 {

@@ -1,0 +1,181 @@
+# The network of a tenant and its fence: what is made, what is dropped and counted, what happens when the fence is flushed,
+# reloaded or missing, and that stopping leaves nothing behind.
+# level: tenants
+
+NET=/usr/lib/tenantd/tenant-net
+
+compiled() { # TENANT KEY: a value of the tenant's network file
+    python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["link"][sys.argv[2]])' \
+        "/var/lib/tenantd/compiled/$1/network.json" "$2"
+}
+counted() { nft -j list counter inet tenantd "$1" | python3 -c 'import json,sys; print(json.load(sys.stdin)["nftables"][1]["counter"]["packets"])'; }
+# answers ADDRESS PORT: whether something accepts a TCP connection there within a second, from where this runs.
+CONNECT='import socket,sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 1)'
+inside() { # TENANT ADDRESS PORT: connect as root in the tenant's namespace: no layer but the network holds this one
+    ip netns exec "t-$1" python3 -c "$CONNECT" "$2" "$3"
+}
+listen() { # ADDRESS PORT: a listener on this host, until the test ends
+    python3 -m http.server "$2" --bind "$1" >/dev/null 2>&1 &
+    later kill $!
+    eventually 10 python3 -c "$CONNECT" "$1" "$2"
+}
+
+test_a_tenants_links_are_silent_pinned_and_have_no_ipv6() {
+    local bridge port
+    bridge=$(compiled alpha bridge) port=$(compiled alpha host)
+    assert_match "$(ip link show "$bridge")" NOARP
+    assert_match "$(ip link show "$port")" "NOARP.*master $bridge"
+    assert_match "$(ip link show "$bridge")" "alias alpha"
+    assert_eq "$(ip -6 address show dev "$bridge"; ip -6 address show dev "$port"; ip -n t-alpha -6 address)" ""
+    assert_match "$(ip neigh show dev "$bridge")" "$(compiled alpha tenant_address) .*PERMANENT"
+    assert_match "$(ip -n t-alpha neigh)" "$(compiled alpha bridge_address) .*PERMANENT"
+    assert_eq "$(ip -n t-alpha route show default)" ""
+    assert_eq "$(cat "/proc/sys/net/ipv4/conf/$bridge/forwarding") $(cat "/proc/sys/net/ipv4/conf/$bridge/rp_filter")" "0 1"
+}
+
+test_a_service_of_this_host_is_refused_to_a_tenant_and_counted() {
+    local address before
+    address=$(compiled alpha bridge_address)
+    listen "$address" 7781
+    before=$(counted refused_service)
+    assert_fails inside alpha "$address" 7781
+    [ "$(counted refused_service)" -gt "$before" ] || fail "the fence did not count it"
+    # Positive control: an element lets it through, and taking the element away cuts it.
+    nft add element inet tenantd services "{ $(compiled alpha bridge) . $address . tcp . 7781 }"
+    assert_ok inside alpha "$address" 7781
+    nft delete element inet tenantd services "{ $(compiled alpha bridge) . $address . tcp . 7781 }"
+    assert_fails inside alpha "$address" 7781
+}
+
+test_a_forged_source_address_is_dropped_and_counted() {
+    local before beta
+    beta=$(compiled beta tenant_address)
+    before=$(counted dropped_spoofed)
+    ip -n t-alpha address add "$beta/32" dev eth0
+    later ip -n t-alpha address del "$beta/32" dev eth0
+    assert_fails ip netns exec t-alpha python3 -c \
+        'import socket,sys; socket.create_connection((sys.argv[1], 22), 1, (sys.argv[2], 0))' \
+        "$(compiled alpha bridge_address)" "$beta"
+    [ "$(counted dropped_spoofed)" -gt "$before" ] || fail "the fence did not count it"
+}
+
+test_nothing_is_forwarded_even_with_a_route_and_forwarding_on() {
+    local before conf
+    conf=/proc/sys/net/ipv4/ip_forward
+    later sh -c "echo $(cat $conf) >$conf"
+    echo 1 >$conf
+    before=$(counted dropped_destination)
+    ip -n t-alpha route add default via "$(compiled alpha bridge_address)"
+    later ip -n t-alpha route del default
+    assert_fails inside alpha "$(compiled beta tenant_address)" 18789
+    assert_ok python3 -c "$CONNECT" "$(compiled beta tenant_address)" 18789
+    [ "$(counted dropped_destination)" -gt "$before" ] || fail "the fence did not count it"
+}
+
+test_only_root_may_open_a_connection_from_this_host_to_a_tenant() {
+    local address before
+    address=$(compiled alpha tenant_address)
+    assert_ok python3 -c "$CONNECT" "$address" 18789
+    before=$(counted refused_relay)
+    assert_fails setpriv --reuid nobody --clear-groups python3 -c "$CONNECT" "$address" 18789
+    [ "$(counted refused_relay)" -gt "$before" ] || fail "the fence did not count it"
+}
+
+test_a_refused_connection_leaves_no_conntrack_entry() {
+    local table=/proc/net/nf_conntrack address
+    [ -e $table ] || skip "this kernel does not list its connections"
+    address=$(compiled alpha bridge_address)
+    ip netns exec t-alpha python3 -c '
+import socket, sys
+for port in range(7900, 8000):
+    for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+        with socket.socket(socket.AF_INET, kind) as tried:
+            tried.connect_ex((sys.argv[1], port))
+            if kind == socket.SOCK_DGRAM:
+                tried.send(b"x")' "$address"
+    assert_eq "$(grep -c "src=$(compiled alpha tenant_address) .*dport=79" $table || true)" 0
+    # Positive control: what is let through has one.
+    assert_ok python3 -c "$CONNECT" "$(compiled alpha tenant_address)" 18789
+    assert_match "$(cat $table)" "dst=$(compiled alpha tenant_address) .*dport=18789"
+}
+
+test_loading_the_fence_again_neither_opens_nor_cuts() {
+    local elements
+    elements=$(nft list set inet tenantd peers)
+    assert_ok systemctl reload tenantd-fence
+    assert_eq "$(nft list set inet tenantd peers)" "$elements"
+    assert_ok python3 -c "$CONNECT" "$(compiled alpha tenant_address)" 18789
+    assert_ok $NET selftest alpha
+}
+
+test_a_flushed_ruleset_is_put_back_with_the_elements_of_running_tenants() {
+    local elements
+    elements=$(nft list set inet tenantd peers)
+    assert_ok systemctl is-active tenantd-fence-watch
+    nft flush ruleset
+    back() { [ "$(nft list set inet tenantd peers 2>/dev/null)" = "$elements" ]; }
+    eventually 5 back
+    assert_ok $NET selftest alpha
+    assert_ok $NET selftest beta
+    assert_ok python3 -c "$CONNECT" "$(compiled alpha tenant_address)" 18789
+}
+
+test_the_selftest_fails_without_the_fence() {
+    systemctl stop tenantd-fence-watch
+    later systemctl start tenantd-fence-watch
+    later systemctl reload tenantd-fence
+    nft flush chain inet tenantd tenant_to_host
+    assert_fails $NET selftest alpha
+    assert_match "$OUTPUT" "tenant_to_host.* is empty"
+    # Hollow, not empty: only the attempt itself shows it.
+    nft 'add rule inet tenantd tenant_to_host accept; add rule inet tenantd tenant_to_host accept'
+    assert_fails $NET selftest alpha
+    assert_match "$OUTPUT" "could be reached from inside"
+}
+
+test_no_network_is_made_without_the_fence() {
+    systemctl stop tenant@beta tenantd-fence-watch
+    later systemctl start tenant@beta
+    later systemctl start tenantd-fence-watch
+    later systemctl reload tenantd-fence
+    eventually 10 test ! -e /run/netns/t-beta
+    nft delete table inet tenantd
+    assert_fails $NET up beta
+    assert_match "$OUTPUT" "tenant beta: the fence is not loaded.*tenantd-fence.service"
+    test ! -e /run/netns/t-beta
+}
+
+test_up_and_down_may_be_repeated() {
+    local bridge
+    bridge=$(compiled beta bridge)
+    assert_ok $NET up beta
+    assert_ok $NET up beta
+    assert_ok $NET selftest beta
+    assert_ok systemctl stop tenant@beta
+    later systemctl start tenant@beta
+    eventually 10 test ! -e "/sys/class/net/$bridge"
+    assert_ok $NET down beta
+    # Half-made by a killed run: a plain file for the pin, a bridge without a port, a pair of another make.
+    : >/run/netns/t-beta
+    ip link add "$bridge" type bridge
+    ip link add "$(compiled beta host)" type veth peer name stray
+    assert_ok $NET up beta
+    assert_ok $NET selftest beta
+    assert_ok $NET down beta
+    assert_ok $NET sweep
+    assert_eq "$(ip -o link | grep -cw "$bridge" || true)" 0
+}
+
+test_a_file_that_others_could_have_written_is_refused() {
+    local file=/var/lib/tenantd/compiled/beta/network.json
+    chmod g+w $file
+    later chmod g-w $file
+    assert_fails $NET up beta
+    assert_match "$OUTPUT" "network.json: is owned by uid 0 with mode .*; only root may be able to write it"
+}
+
+test_a_tenant_that_never_existed_is_one_sentence() {
+    assert_status 72 $NET up nosuch
+    assert_match "$OUTPUT" "tenant nosuch: .*does not exist: there is no such tenant"
+    assert_status 64 $NET up ../etc
+}
