@@ -1,5 +1,6 @@
 //! What a shell offers at TAB: quick and silent, from files that everybody may read, whether tenantd runs or not.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap_complete::CompletionCandidate;
@@ -29,14 +30,16 @@ fn candidates(names: Vec<String>) -> Vec<CompletionCandidate> {
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 
-/// The spec files are named after their tenants.
+/// The spec files are named after their tenants, but only root may look; the user records, which everybody may read, are
+/// named after their system names.
 fn tenants_below(paths: &Paths) -> Vec<String> {
-    let stem = |name: String| name.strip_suffix(".toml").map(str::to_owned);
-    names_in(&paths.specs())
-        .into_iter()
-        .filter_map(stem)
-        .filter(|name| TenantId::parse(name).is_ok())
-        .collect()
+    let specs = names_in(&paths.specs()).into_iter();
+    let by_spec = specs.filter_map(|name| TenantId::parse(name.strip_suffix(".toml")?).ok());
+    let records = names_in(&paths.userdb()).into_iter();
+    let by_record = records
+        .filter_map(|name| TenantId::from_system_name(name.strip_prefix("t-")?.strip_suffix(".user")?).ok());
+    let names: BTreeSet<String> = by_spec.chain(by_record).map(|id| id.to_string()).collect();
+    names.into_iter().collect()
 }
 
 fn runtimes_below(paths: &Paths) -> Vec<String> {
@@ -56,14 +59,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tenants_are_named_by_their_spec_files() {
+    fn tenants_are_named_by_their_specs_and_by_their_user_records() {
         let root = tempfile::tempdir().unwrap();
         let paths = Paths::below(root.path());
         assert!(tenants_below(&paths).is_empty());
-        std::fs::create_dir_all(paths.specs()).unwrap();
-        for name in ["web.toml", "acme-corp.toml", ".web.toml.swp", "notes.txt", "Bad.toml"] {
-            std::fs::File::create(paths.specs().join(name)).unwrap();
+        for (directory, names) in [
+            (paths.specs(), ["web.toml", "acme-corp.toml", ".x.toml.tenantd", "notes.txt", "Bad.toml"]),
+            (paths.userdb(), ["t-acme_corp.user", "t-shop.user", "t-shop.group", "500000.user", "t-Bad.user"]),
+        ] {
+            std::fs::create_dir_all(&directory).unwrap();
+            for name in names {
+                std::fs::File::create(directory.join(name)).unwrap();
+            }
         }
-        assert_eq!(tenants_below(&paths), ["acme-corp", "web"]);
+        assert_eq!(tenants_below(&paths), ["acme-corp", "shop", "web"]);
     }
 }
