@@ -90,8 +90,14 @@ fn transient(unit: &str, request: &FetchRequest, from: Option<&str>, stdout: Own
         WORK.to_owned(),
     ]);
     let bind = |source: &str, at: &str, optional| (source.to_owned(), at.to_owned(), optional, 0);
-    // /run is hidden; a host's resolver may be configured there.
+    // /run is hidden; a host's resolver, or the file that names it, may lie there.
     let mut seen = vec![bind("/run/systemd/resolve", "/run/systemd/resolve", true)];
+    let resolver = std::fs::canonicalize("/etc/resolv.conf")
+        .ok()
+        .and_then(|path| path.into_os_string().into_string().ok());
+    if let Some(file) = resolver.filter(|file| file.starts_with("/run/")) {
+        seen.push(bind(&file, &file, true));
+    }
     if let Some(from) = from {
         argv.extend(["--from".to_owned(), FROM.to_owned()]);
         seen.push(bind(from, FROM, false));

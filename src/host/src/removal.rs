@@ -22,8 +22,13 @@ sweep
 left=$(find . -mindepth 1 -print -quit)
 [ -z "$left" ] || { ls -ldn -- "$left" >&2; exit 1; }"#;
 
-/// Moves what lies in `.` into a quota project.
-const MOVE: &str = r#"cd -- "$1" && exec chattr -R -f -p "$2" +P ."#;
+/// Moves what lies in `.` into a quota project; only directories pass it on. A file that its owner has made unreadable for
+/// himself keeps the project it had, so it is not counted; nothing new can be.
+const MOVE: &str = r#"cd -- "$1" || exit 1
+command -v chattr >/dev/null || exit 127
+find . -xdev -mindepth 1 -type d -exec chattr -f -p "$2" +P -- {} +
+find . -xdev -type f -exec chattr -f -p "$2" -- {} +
+exit 0"#;
 
 /// Removes a directory and everything in it. Its content goes by a process of the owner's uid.
 pub(crate) fn remove_tree(
@@ -61,7 +66,7 @@ pub(crate) fn move_into_project(
         return Ok(());
     }
     let text = format!(
-        "cannot count what lies in {} against its quota (unit ended with {}, status {}): see \"journalctl -b -t sh\" and whether the package e2fsprogs is installed",
+        "cannot count what lies in {} against its quota (unit ended with {}, status {}): see \"journalctl -b -t sh\" (127: the package e2fsprogs is missing)",
         path.display(),
         ended.result,
         ended.status
