@@ -2,12 +2,16 @@
 //!
 //! The tables are data files; a test compares them with libc's.
 
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
 const CALLS: &str = include_str!("calls.tbl");
 const CONSTANTS: &str = include_str!("constants.tbl");
 
 /// The number of a system call.
 pub fn call(name: &str) -> Option<u32> {
-    calls().find_map(|(number, known)| (known == name).then_some(number))
+    static BY_NAME: OnceLock<BTreeMap<&str, u32>> = OnceLock::new();
+    BY_NAME.get_or_init(|| calls().map(|(number, name)| (name, number)).collect()).get(name).copied()
 }
 
 /// Every known system call: number and name.
