@@ -261,7 +261,7 @@ fn open_operation(
 ) -> Result<(), StateError> {
     let inserted = transaction.execute(
         "INSERT INTO operation (tenant, kind, spec, step, total, text, started)
-         VALUES (?1, ?2, ?3, 0, 0, '', unixepoch('subsec')) ON CONFLICT (tenant) DO NOTHING",
+         VALUES (?1, ?2, ?3, 0, 0, '', (julianday('now') - 2440587.5) * 86400.0) ON CONFLICT (tenant) DO NOTHING",
         [id.as_str(), kind.word(), spec],
     )?;
     if inserted == 0 { Err(StateError::Open(id.clone())) } else { Ok(()) }
