@@ -81,6 +81,7 @@ fn arguments_decide() {
         ("socket", socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_KOBJECT_UEVENT), family),
         ("socket", socket(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_MPTCP), family),
         ("socket", socket(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_UDPLITE), family),
+        ("madvise", [0, 0, libc::MADV_MERGEABLE.into(), 0, 0, 0], libc::EINVAL),
         ("personality", [0x0040_0000, 0, 0, 0, 0, 0], libc::EPERM),
         ("prctl", [libc::PR_SET_KEEPCAPS.into(), 0, 0, 0, 0, 0], libc::EINVAL),
         ("memfd_create", [c"x".as_ptr().addr().try_into().unwrap(), 0, 0, 0, 0, 0], libc::ENOSYS),
@@ -189,6 +190,34 @@ fn nothing_is_typed_into_a_shared_terminal() {
     assert_eq!(filtered(node(), pty), Outcome::Refused(libc::EPERM));
     let unknown_request = || call("ioctl", [0, 0x1234_5678, 0, 0, 0, 0]);
     assert_eq!(filtered(node(), unknown_request), Outcome::Refused(libc::ENOTTY));
+}
+
+#[test]
+fn nothing_is_loaded_into_a_socket() {
+    let set = |level: i32, option: i32| {
+        move || {
+            // SAFETY: takes numbers.
+            let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM, 0) };
+            // No value: the kernel answers EFAULT or EINVAL once it has looked at the option.
+            call("setsockopt", [socket.into(), level.into(), option.into(), 0, 4, 0])
+        }
+    };
+    let options = [
+        (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER),
+        (libc::SOL_SOCKET, libc::SO_ATTACH_BPF),
+        (libc::SOL_TCP, libc::TCP_ULP),
+        (libc::SOL_UDP, 100),
+    ];
+    for (level, option) in options {
+        assert_ne!(
+            bare(set(level, option)),
+            Outcome::Refused(libc::EPERM),
+            "{level} {option} without the filter"
+        );
+        assert_eq!(filtered(node(), set(level, option)), Outcome::Refused(libc::EPERM), "{level} {option}");
+    }
+    let ordinary = set(libc::SOL_SOCKET, libc::SO_REUSEADDR);
+    assert_eq!(filtered(node(), &ordinary), bare(&ordinary));
 }
 
 #[test]

@@ -91,6 +91,8 @@ mod tests {
             ("CLONE_NEWNET", i64::from(libc::CLONE_NEWNET)),
             ("O_CREAT", i64::from(libc::O_CREAT)),
             ("__O_TMPFILE", i64::from(libc::O_TMPFILE & !libc::O_DIRECTORY)),
+            ("SOL_UDP", i64::from(libc::SOL_UDP)),
+            ("MADV_MERGEABLE", i64::from(libc::MADV_MERGEABLE)),
             ("S_ISUID", i64::from(libc::S_ISUID)),
             ("MFD_NOEXEC_SEAL", i64::from(libc::MFD_NOEXEC_SEAL)),
         ];
