@@ -1,0 +1,2 @@
+# The network of a tenant: putting up, taking down, sweeping, and what the fence costs a packet.
+exec python3 "$(dirname "$0")/network.py"
