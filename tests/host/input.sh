@@ -2,7 +2,7 @@
 # level: tenants
 # hosts: nspawn
 
-gateway='/opt/standin/bin/standin-gateway --port 18789'
+gateway='/usr/local/lib/standin/bin/standin-gateway --port 18789'
 create() { tenantctl create "$@" --runtime generic --command "$gateway"; }
 # What a refused command must not change.
 snapshot() {

@@ -3,7 +3,7 @@
 # For N = 1, 2, … until the verb succeeds without a death: kill, restart, and look at what is left.
 set -Eeuo pipefail
 verb=$1
-gateway='/opt/standin/bin/standin-gateway --port 18789'
+gateway='/usr/local/lib/standin/bin/standin-gateway --port 18789'
 
 mkdir -p /run/systemd/system/tenantd.service.d
 printf '[Service]\nExecStart=\nExecStart=/opt/mortal/tenantd\nRestart=no\nPassEnvironment=TENANTD_DIE_AT\n' \

@@ -25,10 +25,10 @@ TOML
 tenants_create() {
     local name=$1 tenant programs
     mapfile -t programs < <(build_standin | awk '{print $2}')
-    host_put "$name" "${programs[@]}" /opt/standin/bin || return
+    host_put "$name" "${programs[@]}" /usr/local/lib/standin/bin || return
     for tenant in alpha beta; do
         shown_on_failure "tenantctl create $tenant" host_run "$name" tenantctl create "$tenant" --runtime generic \
-            --command '/opt/standin/bin/standin-gateway --port 18789' </dev/null || return
+            --command '/usr/local/lib/standin/bin/standin-gateway --port 18789' </dev/null || return
     done
 }
 
