@@ -3,7 +3,7 @@
 # hosts: nspawn
 
 gateway='/usr/local/lib/standin/bin/standin-gateway --port 18789'
-create() { tenantctl create "$@" --runtime generic --command "$gateway"; }
+create() { tenantctl create "$@" --runtime generic --port 18789 --command "$gateway"; }
 # What a refused command must not change.
 snapshot() {
     find /etc/userdb /etc/tenantd /etc/systemd /var/lib/tenants /var/lib/tenantd -path '*/state.db*' -prune -o -print | sort
@@ -157,7 +157,7 @@ test_unknown_tenants_have_a_sentence_for_every_verb() {
 
 test_an_ordinary_user_may_neither_create_nor_delete() {
     refused 77 'not allowed' setpriv --reuid=nobody --regid=nogroup --clear-groups tenantctl delete alpha --yes
-    refused 77 'not allowed' setpriv --reuid=nobody --regid=nogroup --clear-groups tenantctl create omega --runtime generic --command "$gateway"
+    refused 77 'not allowed' setpriv --reuid=nobody --regid=nogroup --clear-groups tenantctl create omega --runtime generic --port 18789 --command "$gateway"
 }
 
 test_a_stopped_daemon_is_named_with_its_remedy() {

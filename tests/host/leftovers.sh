@@ -17,7 +17,7 @@ gamma() {
     echo precious >"$VICTIM/folder/inner"
     chmod -R go+rX "$VICTIM"
     later rm -rf "$VICTIM"
-    assert_ok tenantctl create gamma --runtime generic --command "$(gateway)"
+    assert_ok tenantctl create gamma --runtime generic --port 18789 --command "$(gateway)"
     later delete_gamma
     for place in workspace state home; do
         in_cell gamma "$PROBE" plant-symlink "$VICTIM/folder" "/var/lib/tenants/gamma/$place/folder"

@@ -30,7 +30,7 @@ test_two_tenants_run_and_answer_on_their_own_addresses() {
 test_a_created_tenant_runs_and_a_deleted_one_leaves_nothing() {
     local before after
     before=$(everything_of gamma; ip -o link | wc -l; nft list ruleset | wc -l)
-    assert_ok tenantctl create gamma --runtime generic --command '/usr/local/lib/standin/bin/standin-gateway --port 18789'
+    assert_ok tenantctl create gamma --runtime generic --port 18789 --command '/usr/local/lib/standin/bin/standin-gateway --port 18789'
     later tenantctl delete gamma --yes
     assert_eq "$(state gamma)" active
     assert_ok answers gamma
@@ -88,7 +88,7 @@ test_a_changed_limit_reaches_the_slice_without_a_restart() {
 test_a_create_whose_gateway_does_not_start_leaves_nothing() {
     local before
     before=$(everything_of delta)
-    assert_fails tenantctl create delta --runtime generic --command '/usr/local/lib/standin/bin/standin-gateway --port 18789 --exit 3'
+    assert_fails tenantctl create delta --runtime generic --port 18789 --command '/usr/local/lib/standin/bin/standin-gateway --port 18789 --exit 3'
     assert_match "$OUTPUT" journalctl
     nothing() { [ "$(everything_of delta)" = "$before" ]; }
     eventually 10 nothing || fail "left behind: $(everything_of delta)"
@@ -104,12 +104,12 @@ test_repair_brings_back_what_was_taken_away_by_hand() {
 }
 
 test_deleting_with_keep_data_keeps_the_data_and_its_owner() {
-    assert_ok tenantctl create keeper --runtime generic --command '/usr/local/lib/standin/bin/standin-gateway --port 18789'
+    assert_ok tenantctl create keeper --runtime generic --port 18789 --command '/usr/local/lib/standin/bin/standin-gateway --port 18789'
     assert_ok in_cell keeper sh -c 'echo precious > $HOME/note'
     assert_ok tenantctl delete keeper --keep-data
     assert_eq "$(cat /var/lib/tenants/keeper/home/note)" precious
     assert_fails getent passwd t-keeper
-    assert_ok tenantctl create keeper --runtime generic --command '/usr/local/lib/standin/bin/standin-gateway --port 18789'
+    assert_ok tenantctl create keeper --runtime generic --port 18789 --command '/usr/local/lib/standin/bin/standin-gateway --port 18789'
     later tenantctl delete keeper --yes
     assert_ok in_cell keeper sh -c 'cat $HOME/note'
     assert_eq "$OUTPUT" precious

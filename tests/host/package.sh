@@ -24,7 +24,7 @@ bring_up() {
     local tenant
     for tenant in alpha beta; do
         tenantctl status "$tenant" >/dev/null 2>&1 ||
-            tenantctl create "$tenant" --runtime generic --command '/usr/local/lib/standin/bin/standin-gateway --port 18789'
+            tenantctl create "$tenant" --runtime generic --port 18789 --command '/usr/local/lib/standin/bin/standin-gateway --port 18789'
         systemctl start "tenant@$tenant.service"
     done
 }

@@ -20,7 +20,7 @@ as() { runuser -u "$1" -- "${@:2}"; }
 test_a_user_without_a_rule_may_do_nothing_and_is_told_what_would_allow_it() {
     local verb
     for verb in list 'status alpha' 'stop alpha' 'repair alpha' 'delete alpha --yes' 'runtime list' 'exec alpha -- id' \
-        'set alpha description=x' 'create gamma --runtime generic --command /bin/true'; do
+        'set alpha description=x' 'create gamma --runtime generic --port 18789 --command /bin/true'; do
         # shellcheck disable=SC2086 # words of a command line
         assert_status 77 as someone tenantctl $verb
         assert_match "$OUTPUT" 'not allowed|permission'

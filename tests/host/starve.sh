@@ -111,7 +111,7 @@ NOISY
     chmod 0755 "$PLACE/noisy"
     since=$(date '+%F %T')
     later tenantctl delete noisy --yes
-    assert_ok tenantctl create noisy --runtime generic --command "$PLACE/noisy"
+    assert_ok tenantctl create noisy --runtime generic --port 18789 --command "$PLACE/noisy"
     sleep 2
     lines=$(journalctl --since "$since" -u tenant@noisy -o cat | grep -c '^j' || true)
     [ "$lines" -lt 30000 ] || fail "all 30000 lines of the flood are in the journal"

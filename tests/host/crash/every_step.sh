@@ -25,7 +25,7 @@ traces() { # whatever carries the tenant's name
 }
 nothing_left() { [ -z "$(traces)" ]; }
 wait_for() { local i; for i in $(seq 100); do "$@" && return 0; sleep 0.1; done; return 1; }
-create() { tenantctl create omega --runtime generic --command "$gateway"; }
+create() { tenantctl create omega --runtime generic --port 18789 --command "$gateway"; }
 others_untouched() {
     [ "$(systemctl show -P MainPID tenant@alpha tenant@beta | tr '\n' ' ')" = "$others" ] ||
         { echo "step $n: another tenant was touched"; exit 1; }

@@ -27,7 +27,7 @@ tenants_create() {
     mapfile -t programs < <(build_standin | awk '{print $2}')
     host_put "$name" "${programs[@]}" /usr/local/lib/standin/bin || return
     for tenant in alpha beta; do
-        shown_on_failure "tenantctl create $tenant" host_run "$name" tenantctl create "$tenant" --runtime generic \
+        shown_on_failure "tenantctl create $tenant" host_run "$name" tenantctl create "$tenant" --runtime generic --port 18789 \
             --command '/usr/local/lib/standin/bin/standin-gateway --port 18789' </dev/null || return
     done
 }
