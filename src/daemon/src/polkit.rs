@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use api::Error;
 use zbus::message::Header;
-use zbus::zvariant::{OwnedValue, Value};
+use zbus::zvariant::Value;
 
 #[zbus::proxy(
     interface = "org.freedesktop.PolicyKit1.Authority",
@@ -20,7 +20,7 @@ trait Authority {
         details: HashMap<&str, &str>,
         flags: u32,
         cancellation_id: &str,
-    ) -> zbus::Result<(bool, bool, HashMap<String, OwnedValue>)>;
+    ) -> zbus::Result<(bool, bool, HashMap<String, String>)>;
 }
 
 /// `POLKIT_CHECK_AUTHORIZATION_FLAGS_ALLOW_USER_INTERACTION`
