@@ -1,6 +1,8 @@
 # The network of a tenant and its fence: what is made, what is dropped and counted, what happens when the fence is flushed,
 # reloaded or missing, and that stopping leaves nothing behind.
 # level: tenants
+# shellcheck shell=bash
+# shellcheck disable=SC2317 # some functions are called by name
 
 NET=/usr/lib/tenantd/tenant-net
 

@@ -1,5 +1,7 @@
 # The units as shipped: what they let through, how a start fails, how a stop ends, and that all of it works without the daemon.
 # level: tenants
+# shellcheck shell=bash
+# shellcheck disable=SC2317 # some functions are called by name
 
 exposure() { systemd-analyze security --no-pager "$1" | sed -n 's/.*Overall exposure level for [^:]*: \([0-9.]*\).*/\1/p'; }
 at_most() { # UNIT LIMIT
@@ -58,12 +60,12 @@ test_a_cell_holds_nothing_of_the_host_but_what_is_named() {
     local pid root
     pid=$(systemctl show -P MainPID tenant@alpha)
     root=/proc/$pid/root
-    assert_eq "$(ls $root)" "$(printf '%s\n' bin dev etc lib lib64 proc root run sbin sys tmp usr var)"
+    assert_eq "$(ls "$root")" "$(printf '%s\n' bin dev etc lib lib64 proc root run sbin sys tmp usr var)"
     # systemd 257 makes /run/host in every root, and puts the journal's sockets into it.
-    assert_eq "$(find $root/run -mindepth 1 -maxdepth 1 -printf '%f\n' | grep -v '^host$' | sort)" "$(printf '%s\n' systemd tenantd)"
-    assert_eq "$(find $root/run/systemd -type s; find $root/run/host -mindepth 1 2>/dev/null)" ""
-    assert_eq "$(ls $root/var/lib/tenants)" alpha
-    assert_eq "$(find $root/sys $root/root $root/dev/shm -mindepth 1)" ""
+    assert_eq "$(find "$root/run" -mindepth 1 -maxdepth 1 -printf '%f\n' | grep -v '^host$' | sort)" "$(printf '%s\n' systemd tenantd)"
+    assert_eq "$(find "$root/run/systemd" -type s; find "$root/run/host" -mindepth 1 2>/dev/null)" ""
+    assert_eq "$(ls "$root/var/lib/tenants")" alpha
+    assert_eq "$(find "$root/sys" "$root/root" "$root/dev/shm" -mindepth 1)" ""
     # Positive control: the same places on the host are full.
     assert_match "$(ls /run /sys)" "dbus.*class"
 }
