@@ -1,5 +1,7 @@
 //! Start, recovery, serving, end.
 
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -69,11 +71,29 @@ async fn serve() -> Result<(), Failure> {
 fn open() -> Result<Service, Failure> {
     let paths = Paths::host();
     let systemd = Systemd::system();
+    for (directory, mode) in [
+        (paths.runtimes(), 0o755),
+        (paths.state().join("compiled"), 0o755),
+        (paths.state().join("empty"), 0o755),
+    ] {
+        make_directory(&directory, mode)?;
+    }
     let database = Database::open(&paths.database())?;
     let store = Store::open(&paths.runtimes()).map_err(store_failure)?;
     store.sweep().map_err(store_failure)?;
     let facts = host::facts(&paths, &systemd)?;
     Ok(Service::new(paths, systemd, database, store, facts))
+}
+
+/// A directory of tenantd's own below `/var/lib/tenantd`, which only root can enter.
+fn make_directory(path: &Path, mode: u32) -> Result<(), Failure> {
+    match std::fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(Failure::new(
+            Exit::Io,
+            format!("cannot make {}: {error}: reinstall the package tenantd", path.display()),
+        )),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Runs blocking work on a thread of its own.

@@ -16,6 +16,9 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The command line is wrong.
+    #[error("tenant-ready takes no argument, or --once")]
+    Usage,
     /// PID 1 named no main process.
     #[error("no main process to watch ({0}): tenant-ready is for ExecStartPost= of tenant@.service only")]
     NoMainProcess(String),
@@ -55,7 +58,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::File { .. } => Exit::OsFile,
-            Self::NoMainProcess(_) => Exit::Usage,
+            Self::NoMainProcess(_) | Self::Usage => Exit::Usage,
             Self::Ended { .. } | Self::TimedOut { .. } => Exit::Unavailable,
             Self::Wait(_) => Exit::Os,
         }

@@ -16,17 +16,30 @@ const FIRST_WAIT: Duration = Duration::from_millis(1);
 const LAST_WAIT: Duration = Duration::from_millis(50);
 /// How long one try may take; a gateway that is busy starting may be slow to answer.
 const TRY: Duration = Duration::from_secs(5);
+/// How long "now" lasts.
+const NOW_SEC: u32 = 2;
 /// How long a try waits before it looks whether the gateway still runs.
 const SLICE: Duration = Duration::from_millis(100);
 
 /// Returns when the gateway is ready.
 pub fn until_ready() -> Result<(), Error> {
     let main_process = MainProcess::open(std::env::var("MAINPID").ok().as_deref())?;
-    let readiness = question::read()?;
+    ask(question::read()?, &main_process)
+}
+
+/// Whether the gateway is ready now: asked for two seconds at the most, without a main process to watch.
+pub fn once() -> Result<(), Error> {
+    let own = std::process::id().to_string();
+    let mut readiness = question::read()?;
+    readiness.timeout_sec = readiness.timeout_sec.min(NOW_SEC);
+    ask(readiness, &MainProcess::open(Some(&own))?)
+}
+
+fn ask(readiness: Readiness, main_process: &MainProcess) -> Result<(), Error> {
     let deadline = Instant::now() + Duration::from_secs(readiness.timeout_sec.into());
     let mut wait = FIRST_WAIT;
     loop {
-        let last = match attempt(&readiness, &main_process, deadline)? {
+        let last = match attempt(&readiness, main_process, deadline)? {
             None => return Ok(()),
             Some(last) => last,
         };

@@ -108,3 +108,30 @@ fn the_thousandth_tenant_costs_what_the_first_does() {
     });
     println!("{count} removed one after the other: {:?}", begun.elapsed());
 }
+
+#[test]
+#[ignore = "needs a throwaway host"]
+fn a_list_is_one_question_however_many_run() {
+    let (_, systemd) = ready();
+    let count: u32 = std::env::var("TENANTS").map_or(200, |text| text.parse().unwrap());
+    let names: Vec<String> = (0..count).map(|number| format!("listed@{number}.service")).collect();
+    let in_parallel = |work: fn(&host::Systemd, &str)| {
+        std::thread::scope(|scope| {
+            for part in names.chunks(names.len().div_ceil(50)) {
+                let systemd = &systemd;
+                scope.spawn(move || part.iter().for_each(|name| work(systemd, name)));
+            }
+        });
+    };
+    let begun = Instant::now();
+    in_parallel(|systemd, name| systemd.start(name).unwrap());
+    println!("{count} oneshot units started, 50 at a time: {:?}", begun.elapsed());
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let found = systemd.list("listed@*.service").unwrap().len();
+        println!("list of {found} active units: {:?}", begun.elapsed());
+    }
+    charge("list", 20, || (0..20).for_each(|_| drop(systemd.list("listed@*.service").unwrap())));
+    in_parallel(|systemd, name| systemd.stop(name).unwrap());
+    assert!(systemd.list("listed@*.service").unwrap().is_empty());
+}

@@ -31,6 +31,11 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=/bin/sh -c 'case %i in nonet*) exit 1;; esac'
 ";
+const LISTED: &str = "[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+";
 const FETCH: &str = "#!/bin/sh
 echo \"progress 1 uid $(id -u)\"
 touch /run/tenantd-fetch/made && echo 'fact work written'
@@ -60,6 +65,7 @@ pub fn ready() -> (Paths, Systemd) {
         };
         put("/usr/lib/systemd/system/tenant@.service", 0o644, TENANT);
         put("/usr/lib/systemd/system/tenant-net@.service", 0o644, NET);
+        put("/usr/lib/systemd/system/listed@.service", 0o644, LISTED);
         put("/usr/lib/systemd/system/tenants.target", 0o644, "[Unit]\n");
         put("/usr/lib/tenantd/runtime-fetch", 0o755, FETCH);
         put("/usr/lib/tenantd/tenant-exec", 0o755, LAUNCHER);
