@@ -34,9 +34,12 @@ impl Failure {
     /// A file that cannot be read.
     pub fn reading(path: &Path, error: &io::Error) -> Self {
         let path = path.display();
-        match error.kind() == io::ErrorKind::NotFound {
-            true => Self::new(Exit::NoInput, format!("{path}: no such file or directory")),
-            false => Self::new(Exit::NoInput, format!("{path}: cannot be read: {error}")),
+        if error.kind() == io::ErrorKind::NotFound {
+            Self::new(Exit::NoInput, format!("{path}: no such file or directory"))
+        } else if error.kind() == io::ErrorKind::PermissionDenied {
+            Self::new(Exit::NoPermission, format!("{path}: you may not read it: use sudo"))
+        } else {
+            Self::new(Exit::Io, format!("{path}: cannot be read: {error}"))
         }
     }
 

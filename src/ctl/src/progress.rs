@@ -1,8 +1,9 @@
-//! Progress of long work: a bar on a terminal, plain lines elsewhere, nothing with `--json`.
+//! Progress of long work: a bar on a terminal, a plain line now and then elsewhere, nothing with `--json`.
 
 use std::future::Future;
 use std::io::Write;
 use std::pin::pin;
+use std::time::{Duration, Instant};
 
 use api::Manager1Proxy;
 use futures_util::StreamExt;
@@ -30,43 +31,57 @@ pub async fn follow<T>(
             Some(signal) = signals.next() => {
                 let Ok(said) = signal.args() else { continue };
                 if said.subject == subject {
-                    shown.show(session, said.percent, &clean(&said.text))?;
+                    shown.hear(session, said.percent, clean(&said.text))?;
                 }
             }
             result = &mut work => break result,
+            () = shown.due() => shown.print(session)?,
         }
     };
     shown.clear(session)?;
     Ok(result?)
 }
 
-/// What was shown last.
+/// A log gets no more than one line in this time: most steps are over before anybody could read them.
+const PACE: Duration = Duration::from_secs(1);
+
+/// What was shown, and what is to be shown.
 #[derive(Default)]
 struct Shown {
-    text: String,
-    percent: u32,
-    any: bool,
+    waiting: Option<(u32, String)>,
+    last: Option<Instant>,
 }
 
 impl Shown {
-    fn show(&mut self, session: &mut Session, percent: u32, text: &str) -> Result<(), Failure> {
-        let percent = percent.min(100);
-        if session.terminals.stderr {
-            let line: String =
-                format!("{} {text}", bar(percent)).chars().take(session.width.max(8) - 1).collect();
-            write!(session.err, "\r{line}\x1b[K")?;
-        } else if text != self.text || percent >= self.percent + 10 {
-            // Not every per cent of a download deserves a line in a log.
-            writeln!(session.err, "{percent:3} % {text}")?;
-            self.percent = percent;
+    fn hear(&mut self, session: &mut Session, percent: u32, text: String) -> Result<(), Failure> {
+        self.waiting = Some((percent.min(100), text));
+        let at_once = session.terminals.stderr || self.last.is_none_or(|last| last.elapsed() >= PACE);
+        if at_once { self.print(session) } else { Ok(()) }
+    }
+
+    /// Comes back when a line waits and its time has come.
+    async fn due(&self) {
+        match (&self.waiting, self.last) {
+            (Some(_), Some(last)) => tokio::time::sleep_until((last + PACE).into()).await,
+            _ => std::future::pending().await,
         }
-        self.text = text.to_owned();
-        self.any = true;
+    }
+
+    fn print(&mut self, session: &mut Session) -> Result<(), Failure> {
+        let Some((percent, text)) = self.waiting.take() else { return Ok(()) };
+        if session.terminals.stderr {
+            let room = session.width.max(8) - 1;
+            let line: String = format!("{} {text}", bar(percent)).chars().take(room).collect();
+            write!(session.err, "\r{line}\x1b[K")?;
+        } else {
+            writeln!(session.err, "{percent:3} % {text}")?;
+        }
+        self.last = Some(Instant::now());
         Ok(session.err.flush()?)
     }
 
     fn clear(&self, session: &mut Session) -> Result<(), Failure> {
-        if self.any && session.terminals.stderr {
+        if self.last.is_some() && session.terminals.stderr {
             write!(session.err, "\r\x1b[K")?;
             session.err.flush()?;
         }

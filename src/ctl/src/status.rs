@@ -29,7 +29,7 @@ fn render(status: &Status, session: &Session) -> String {
     let health = match &status.health {
         Health::Stopped => String::new(),
         Health::Ready => ", ready".to_owned(),
-        Health::NotReady(why) => format!(", not ready: {}", clean(why)),
+        Health::NotReady(_) => ", not ready".to_owned(),
     };
     let head = format!("{} {}", palette.paint(tone, "●"), clean(&status.summary.id));
     let state =
@@ -50,6 +50,9 @@ fn identity(status: &Status, now: u64) -> Vec<(&'static str, Cell)> {
         ("at boot", if summary.enabled { "started" } else { "not started" }.into()),
         ("runtime", format!("{} {}", summary.runtime, summary.version).trim_end().into()),
     ];
+    if let Health::NotReady(why) = &status.health {
+        lines.push(("health", Cell::toned(Tone::Warning, why)));
+    }
     if status.result != "success" && !status.result.is_empty() {
         lines.push(("last end", Cell::toned(Tone::Bad, &status.result)));
     }
@@ -130,7 +133,7 @@ fn condition(status: &Status) -> Vec<(&'static str, Cell)> {
     lines.push(("limits", if limits.is_empty() { "none".into() } else { limits.join(" ").into() }));
     if !status.summary.missing.is_empty() {
         let missing: Vec<_> = status.summary.missing.iter().map(|feature| feature.name()).collect();
-        let text = format!("{} (accepted in the spec)", missing.join(", "));
+        let text = format!("{} (accepted)", missing.join(", "));
         lines.push(("missing", Cell::toned(Tone::Warning, text)));
     }
     if status.restart_needed {

@@ -55,7 +55,7 @@ fn create_sends_the_spec_that_the_options_spell_and_says_what_to_do_next() {
     );
     assert_eq!(
         ended.out,
-        "Tenant acme is made and answers (active).\nRuns without disk-quota, which this host lacks and the spec accepts.\n\
+        "Tenant acme is made and answers (active).\nRuns without disk-quota, which this host lacks and the configuration accepts.\n\
          Next: tenantctl status acme\n      tenantctl logs acme -f\n"
     );
 }
@@ -124,16 +124,20 @@ fn progress_is_lines_in_a_log_a_bar_on_a_terminal_and_nothing_with_json() {
     let fake = || {
         Fake::default()
             .answer("create", OUTCOME)
-            .say(1, "write files")
+            .say(1, "write\x1b[2J files")
             .say(2, "write files")
-            .say(40, "start\x1b[2J the unit")
+            .say(40, "start the unit")
     };
     let words = ["create", "acme", "--runtime", "x"];
     let ended = run(fake(), Around::default(), &words);
-    assert_eq!(ended.err, "  1 % write files\n 40 % start\\u{1b}[2J the unit\n");
+    assert_eq!(ended.err, "  1 % write\\u{1b}[2J files\n", "one line a second");
     let terminals = Terminals { stderr: true, ..Terminals::default() };
     let ended = run(fake(), Around { terminals, ..Around::default() }, &words);
-    assert!(ended.err.starts_with("\r[--------------------]   1 % write files\x1b[K"), "{:?}", ended.err);
+    assert!(
+        ended.err.starts_with("\r[--------------------]   1 % write\\u{1b}[2J files\x1b[K"),
+        "{:?}",
+        ended.err
+    );
     assert!(ended.err.ends_with("\r\x1b[K"), "{:?}", ended.err);
     let ended = run(fake(), Around::default(), &["--json", "create", "acme", "--runtime", "x"]);
     assert_eq!(ended.err, "");
@@ -199,7 +203,7 @@ fn apply_creates_what_is_missing_and_changes_what_is_there() {
     assert_eq!(
         ended.out,
         "Tenant acme is as its spec says; nothing was done (active).\nTenant web made in 2 steps without a restart (active).\n\
-         Runs without disk-quota, which this host lacks and the spec accepts.\n"
+         Runs without disk-quota, which this host lacks and the configuration accepts.\n"
     );
     let input = Around { input: SPEC, ..Around::default() };
     let ended = run(
