@@ -1,4 +1,4 @@
-//! `escape-probe hold KIND ARGS`: makes the target of an act and keeps it until a signal or for two minutes, so that
+//! `escape-probe hold KIND ARGS`: makes the target of an act and keeps it until a signal or for an hour, so that
 //! a positive control has something to reach. It prints one line when the target is ready.
 
 use std::io::Write as _;
@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::act::Args;
 use crate::sys::{self, NULL, Word};
 
-const SECONDS: i64 = 120;
+const SECONDS: i64 = 3600;
 const IPC_CREATE: i64 = 0o1000 | 0o2000 | 0o666;
 const IPC_RMID: i64 = 0;
 const SIZE: i64 = 4096;
