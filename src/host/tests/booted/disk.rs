@@ -11,10 +11,10 @@ use crate::place::{ready, say, settle, tenant, world};
 #[ignore = "needs a throwaway host"]
 fn what_a_tenant_had_before_its_quota_counts_against_it() {
     let (paths, systemd) = ready();
-    if !host::facts(&paths, &systemd).unwrap().project_quota {
-        println!("skipped: /var/lib/tenants has no project quota");
-        return;
-    }
+    assert!(
+        host::facts(&paths, &systemd).unwrap().project_quota,
+        "this host's /var/lib/tenants has no project quota"
+    );
     let (id, uid) = tenant("quota", 50);
     let mut wanted = world(&paths, &id, uid);
     settle(&paths, &systemd, &id, uid, wanted.clone()).unwrap();
@@ -25,24 +25,22 @@ fn what_a_tenant_had_before_its_quota_counts_against_it() {
     wanted.put(Resource::Quota { path: paths.data(&id), project: uid, bytes: 4 << 20 });
     settle(&paths, &systemd, &id, uid, wanted.clone()).unwrap();
     assert!(settle(&paths, &systemd, &id, uid, wanted.clone()).unwrap().is_empty());
-    let write = |mib: u32| {
-        let file = state.join("deep/new").display().to_string();
-        let script = format!("head -c {mib}M /dev/zero >{file} && sync {file}");
-        say(&[
-            "setpriv",
-            &format!("--reuid={uid}"),
-            &format!("--regid={uid}"),
-            "--clear-groups",
-            "sh",
-            "-c",
-            &script,
-        ])
-        .0
+    // CAP_SYS_RESOURCE exempts root from quota, so a process of the tenant's uid writes.
+    let write = |file: &std::path::Path, mib: u32| {
+        let script = format!("head -c {mib}M /dev/zero >{0} && sync {0}", file.display());
+        let ids = [format!("--reuid={uid}"), format!("--regid={uid}")];
+        say(&["setpriv", &ids[0], &ids[1], "--clear-groups", "sh", "-c", &script]).0
     };
-    assert!(!write(2), "3 MiB old and 2 MiB new are more than 4");
+    let new = state.join("deep/new");
+    assert!(!write(&new, 2), "3 MiB old and 2 MiB new are more than 4");
+    let elsewhere = paths.all_data().join("elsewhere");
+    std::fs::create_dir_all(&elsewhere).unwrap();
+    say(&["chown", &uid.to_string(), &elsewhere.display().to_string()]);
+    assert!(write(&elsewhere.join("new"), 6), "outside the project nothing is limited");
+    std::fs::remove_dir_all(&elsewhere).unwrap();
     wanted.put(Resource::Quota { path: paths.data(&id), project: uid, bytes: 8 << 20 });
     settle(&paths, &systemd, &id, uid, wanted).unwrap();
-    assert!(write(2), "a larger quota holds at once");
+    assert!(write(&new, 2), "a larger quota holds at once");
     settle(&paths, &systemd, &id, uid, World::empty()).unwrap();
     assert!(!paths.data(&id).exists());
 }
