@@ -217,7 +217,7 @@ fn nothing_is_loaded_into_a_socket() {
         assert_eq!(filtered(node(), set(level, option)), Outcome::Refused(libc::EPERM), "{level} {option}");
     }
     let ordinary = set(libc::SOL_SOCKET, libc::SO_REUSEADDR);
-    assert_eq!(filtered(node(), &ordinary), bare(&ordinary));
+    assert_eq!(filtered(node(), ordinary), bare(ordinary));
 }
 
 #[test]
