@@ -24,6 +24,9 @@ host_uplink() {
     for file in /etc/npmrc /usr/etc/npmrc /usr/local/etc/npmrc; do
         [ ! -f "$file" ] || host_run "$1" sh -c 'cat >/etc/npmrc' <"$file"
     done
+    # What npm has built in is a setting, too; a host without npm has no other way to know it.
+    ! command -v npm >/dev/null || npm config get registry 2>/dev/null | sed -n 's#^http#registry=&#p' |
+        host_run "$1" sh -c 'cat >>/etc/npmrc'
 }
 
 # await SECONDS CMD…: whether CMD comes true in time.
