@@ -8,7 +8,7 @@ create() { tenantctl create "$@" --runtime generic --port 18789 --command "$gate
 snapshot() {
     find /etc/userdb /etc/tenantd /etc/systemd /var/lib/tenants /var/lib/tenantd -path '*/state.db*' -prune -o -print | sort
     sqlite3 /var/lib/tenantd/state.db 'SELECT tenant, idx FROM allocation; SELECT kind FROM operation'
-    systemctl list-units --all --plain --no-legend 'tenant*' | awk '{print $1, $3, $4}'
+    systemctl list-units --all --plain --no-legend 'tenant@*' 'tenant-net@*' | awk '{print $1, $3, $4}'
     ip -o link | awk -F': ' '{print $2}'
 }
 # refused CODE REGEX CMD…: exits with CODE, says REGEX on one line of standard error, changes nothing.
@@ -18,7 +18,7 @@ refused() {
     before=$(snapshot)
     assert_status "$code" "$@"
     assert_match "$OUTPUT" "$regex"
-    assert_eq "$(snapshot)" "$before" "the host after: $*"
+    assert_eq "$(diff <(echo "$before") <(snapshot))" '' "what changed on the host by: $*"
 }
 
 test_names_out_of_form_reserved_too_long_or_taken_are_refused() {
@@ -56,13 +56,13 @@ test_two_files_for_one_tenant_are_refused() {
     mkdir -p /tmp/two
     later rm -r /tmp/two
     printf 'id = "omega"\nruntime = "generic"\ncommand = ["/bin/true"]\n' | tee /tmp/two/a.toml >/tmp/two/b.toml
-    refused 65 'omega.*(a|b).toml' tenantctl apply -f /tmp/two
+    refused 65 '(a|b).toml.*omega' tenantctl apply -f /tmp/two
 }
 
 test_pools_that_meet_somebody_else_are_refused() {
     cp /etc/tenantd/tenantd.toml /tmp/settings
     later cp /tmp/settings /etc/tenantd/tenantd.toml
-    ip link add foreign0 type dummy
+    ip link add foreign0 type bridge
     later ip link del foreign0
     ip addr add 10.99.0.1/24 dev foreign0
     ip link set foreign0 up
@@ -78,6 +78,7 @@ test_pools_that_meet_somebody_else_are_refused() {
 test_an_exhausted_pool_is_refused() {
     cp /etc/tenantd/tenantd.toml /tmp/settings
     later cp /tmp/settings /etc/tenantd/tenantd.toml
+    # alpha and beta have the two uids that this pool holds.
     printf '[pools]\nuids = "500000-500001"\n' | cat - /tmp/settings >/etc/tenantd/tenantd.toml
     refused 73 'no uid is left' create omega
 }
@@ -140,7 +141,6 @@ test_a_missing_controller_is_refused_by_name_unless_the_spec_accepts_it() {
 }
 
 test_a_full_disk_leaves_everything_as_it_was() {
-    local step
     # A small file system under the compiled files fills up at whatever write comes then.
     mount -t tmpfs -o size=8k,mode=0700 full /var/lib/tenantd/compiled
     later umount /var/lib/tenantd/compiled

@@ -85,6 +85,9 @@ fn bus_sentence(error: &zbus::Error) -> String {
         Some("org.freedesktop.DBus.Error.ServiceUnknown" | "org.freedesktop.DBus.Error.NameHasNoOwner") => {
             "tenantd does not run: start it with \"systemctl start tenantd\" (tenants run without it; use systemctl meanwhile)".into()
         }
+        Some(name) if name.starts_with("org.freedesktop.systemd1.") => format!(
+            "tenantd cannot be started: {error}: see \"systemctl status tenantd\", lift a mask with \"systemctl unmask tenantd\", then \"systemctl start tenantd\" (tenants run without it)"
+        ),
         Some(_) | None => format!("cannot talk to tenantd over the system bus: {error}: see \"systemctl status tenantd dbus\""),
     }
 }
