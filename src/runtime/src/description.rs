@@ -75,7 +75,7 @@ pub struct Probe {
     pub why: String,
 }
 
-/// How the gateway ends.
+/// How the gateway ends. The unit is one for all runtimes: a test holds it to what every description asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stop {
@@ -104,16 +104,6 @@ pub struct Config {
 pub struct Sealed {
     /// The path.
     pub path: Template,
-    /// Reason.
-    pub why: String,
-}
-
-/// A code cache that is made when the runtime is installed and sealed with it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Cache {
-    /// Directory in the installed tree.
-    pub directory: String,
     /// Reason.
     pub why: String,
 }
@@ -154,9 +144,6 @@ pub struct Description {
     /// What the tenant may not change; tested for every runtime.
     #[serde(default)]
     pub sealed: Vec<Sealed>,
-    /// Code cache.
-    #[serde(default)]
-    pub cache: Option<Cache>,
     /// How it is installed. Left out: nothing needs to be.
     #[serde(default)]
     pub install: Option<Install>,

@@ -135,3 +135,20 @@ fn every_tested_version_has_a_lockfile_whose_packages_are_all_pinned() {
         }
     }
 }
+
+#[test]
+fn the_unit_that_runs_every_runtime_waits_long_enough_and_knows_the_codes_that_end_for_good() {
+    let unit = std::fs::read_to_string(directory("../../units/tenant@.service")).unwrap();
+    let setting = |name: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("{name}= is missing")).to_owned()
+    };
+    let timeout: u32 = setting("TimeoutStopSec").parse().unwrap();
+    let ends: Vec<u8> =
+        setting("RestartPreventExitStatus").split(' ').map(|code| code.parse().unwrap()).collect();
+    for name in ["openclaw", "generic"] {
+        let stop = shipped(name).stop;
+        assert!(timeout >= stop.timeout_sec, "{name}: {timeout}");
+        assert!(stop.no_restart_exit_codes.iter().all(|code| ends.contains(code)), "{name}: {ends:?}");
+    }
+}
