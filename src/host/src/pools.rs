@@ -159,10 +159,18 @@ fn routes(paths: &Paths) -> Result<Vec<Route>, HostError> {
     };
     let mut routes: Vec<Route> =
         read("proc/net/route")?.lines().skip(1).filter_map(route).filter(|route| route.prefix > 0).collect();
+    // A thousand tenants have a thousand of each: addresses are looked up by prefix, not compared with every route.
+    let networks: BTreeSet<(u8, u32)> =
+        routes.iter().map(|route| (route.prefix, u32::from(route.network))).collect();
+    let prefixes: BTreeSet<u8> = routes.iter().map(|route| route.prefix).collect();
+    let is_covered = |address: Ipv4Addr| {
+        let network = |prefix: u8| {
+            u32::from(address) & u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0)
+        };
+        prefixes.iter().any(|prefix| networks.contains(&(*prefix, network(*prefix))))
+    };
     for address in local_addresses(&read("proc/net/fib_trie")?) {
-        let covered =
-            |route: &Route| AddressPool { network: route.network, prefix: route.prefix }.contains(address);
-        if !address.is_loopback() && !routes.iter().any(covered) {
+        if !address.is_loopback() && !is_covered(address) {
             routes.push(Route { link: "an address of its own".to_owned(), network: address, prefix: 32 });
         }
     }
