@@ -1,5 +1,5 @@
 //! Somebody to ask for a password: polkit's text agent, where an ordinary user sits at a terminal, as systemctl does it.
-//! A desktop's own agent goes first (`--fallback`).
+//! For this process alone, and not as a fallback: polkit asks a fallback only in a login session, which `su` has not.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -27,7 +27,8 @@ impl Agent {
         )]
         let mut command = Command::new(PROGRAM);
         command
-            .args(["--fallback", "--process", &std::process::id().to_string(), "--notify-fd", "1"])
+            // Without --process it serves its parent, which is this process.
+            .args(["--notify-fd", "1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
