@@ -6,6 +6,10 @@
 
 NET=/usr/lib/tenantd/tenant-net
 
+# The tests do what the self-test stops a tenant for.
+before_file() { systemctl stop tenantd-selftest.timer tenantd-selftest.service; }
+after_file() { systemctl start tenantd-selftest.timer; }
+
 compiled() { # TENANT KEY: a value of the tenant's network file
     python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["link"][sys.argv[2]])' \
         "/var/lib/tenantd/compiled/$1/network.json" "$2"

@@ -43,7 +43,11 @@ fn deletion(events: &mut Netlink) -> io::Result<bool> {
 
 /// Loads the skeleton if it is not whole, and adds the elements of everything that is up.
 fn mend(filter: &mut Netlink) -> Result<(), Error> {
-    let Err(loss) = nft::skeleton(filter) else { return Ok(()) };
+    let reason = match nft::skeleton(filter) {
+        Ok(()) => return Ok(()),
+        Err(Error::Fence(reason)) => reason,
+        Err(error) => return Err(error),
+    };
     load()?;
     let tenants = record::all()?;
     for tenant in &tenants {
@@ -52,7 +56,11 @@ fn mend(filter: &mut Netlink) -> Result<(), Error> {
         }
     }
     nft::skeleton(filter)?;
-    drop(writeln!(io::stderr(), "{loss}; loaded it again, with the elements of {} tenants", tenants.len()));
+    let many = tenants.len();
+    drop(writeln!(
+        io::stderr(),
+        "the fence was lost ({reason}): loaded it again, with what {many} tenants have in it"
+    ));
     Ok(())
 }
 
