@@ -23,7 +23,7 @@ inside() { # TENANT ADDRESS PORT: connect as root in the tenant's namespace: no 
 listen() { # ADDRESS PORT: a listener on this host, until the test ends
     python3 -m http.server "$2" --bind "$1" >/dev/null 2>&1 &
     later kill $!
-    eventually 10 python3 -c "$CONNECT" "$1" "$2"
+    eventually 60 python3 -c "$CONNECT" "$1" "$2"
 }
 
 test_a_tenants_links_are_silent_pinned_and_have_no_ipv6() {
@@ -120,7 +120,7 @@ test_a_flushed_ruleset_is_put_back_with_the_elements_of_running_tenants() {
     assert_ok systemctl is-active tenantd-fence-watch
     nft flush ruleset
     back() { [ "$(nft list set inet tenantd peers 2>/dev/null)" = "$elements" ]; }
-    eventually 5 back
+    eventually 60 back
     assert_ok $NET selftest alpha
     assert_ok $NET selftest beta
     assert_ok python3 -c "$CONNECT" "$(compiled alpha tenant_address)" 18789
@@ -144,7 +144,7 @@ test_no_network_is_made_without_the_fence() {
     later systemctl start tenant@beta
     later systemctl start tenantd-fence-watch
     later systemctl reload tenantd-fence
-    eventually 10 test ! -e /run/netns/t-beta
+    eventually 60 test ! -e /run/netns/t-beta
     nft delete table inet tenantd
     assert_fails $NET up beta
     assert_match "$OUTPUT" "tenant beta: the fence is not loaded.*tenantd-fence.service"
@@ -159,7 +159,7 @@ test_up_and_down_may_be_repeated() {
     assert_ok $NET selftest beta
     assert_ok systemctl stop tenant@beta
     later systemctl start tenant@beta
-    eventually 10 test ! -e "/sys/class/net/$bridge"
+    eventually 60 test ! -e "/sys/class/net/$bridge"
     assert_ok $NET down beta
     # Half-made by a killed run: a plain file for the pin, a bridge without a port, a pair of another make.
     : >/run/netns/t-beta
