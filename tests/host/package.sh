@@ -5,13 +5,16 @@
 # The package under test lies where the administrator put it.
 deb() { ls /root/tenantd_*_amd64.deb; }
 
+# What this kind of host needs in the settings, for when a purge has taken them away.
+before_file() { cp /etc/tenantd/tenantd.toml /root/tenantd.toml.first; }
+
 # newer: print the path of the same package with a higher version.
 newer() {
     local version tree=/root/newer
     version=$(dpkg-query -W -f='${Version}' tenantd)+1
     rm -rf "$tree" && dpkg-deb -R "$(deb)" "$tree"
     sed -i "s/^Version: .*/Version: $version/" "$tree/DEBIAN/control"
-    dpkg-deb --root-owner-group -b "$tree" /root/newer.deb >&2
+    dpkg-deb -Zgzip -z1 --root-owner-group -b "$tree" /root/newer.deb >&2
     echo /root/newer.deb
 }
 
@@ -20,10 +23,14 @@ apt() { env -u DEBIAN_FRONTEND apt-get -y --allow-downgrades "$@" </dev/null; }
 
 # bring_up: the package is installed and both tenants run, whatever the test before left.
 bring_up() {
-    [ "$(dpkg-query -W -f='${db:Status-Status}' tenantd 2>/dev/null)" = installed ] || apt install "$(deb)"
+    if [ "$(dpkg-query -W -f='${db:Status-Status}' tenantd 2>/dev/null)" != installed ]; then
+        mkdir -p /etc/tenantd
+        cp -n /root/tenantd.toml.first /etc/tenantd/tenantd.toml
+        apt install "$(deb)"
+    fi
     local tenant
     for tenant in alpha beta; do
-        tenantctl status "$tenant" >/dev/null 2>&1 ||
+        [ -e "/etc/tenantd/tenants.d/$tenant.toml" ] ||
             tenantctl create "$tenant" --runtime generic --port 18789 --command '/usr/local/lib/standin/bin/standin-gateway --port 18789'
         systemctl start "tenant@$tenant.service"
     done
