@@ -2,11 +2,13 @@
 # tested in lifecycle.sh, what they refuse in input.sh, who may use them in permissions.sh.
 # level: tenants
 # hosts: nspawn
+# shellcheck shell=bash
 
 terminal=$(dirname "${BASH_SOURCE[0]}")/terminal.py
 on_terminal() { python3 "$terminal" "$@"; }
 exec_units() { systemctl list-units --all --no-legend 'tenant-exec-*'; }
-no_exec_units() { [ -z "$(exec_units)" ]; }
+an_exec_unit() { [ -n "$(exec_units)" ]; }
+no_exec_unit() { [ -z "$(exec_units)" ]; }
 
 test_a_command_in_the_cell_reads_and_writes_the_callers_streams_and_ends_as_it_ended() {
     assert_eq "$(echo hello | tenantctl exec alpha -- tr a-z A-Z)" HELLO
@@ -28,8 +30,10 @@ test_a_command_gets_no_descriptor_of_the_caller() {
 
 test_a_command_on_a_terminal_gets_one_of_its_own_that_works() {
     local out
-    out=$(TERM=xterm on_terminal '\$ $=>tty; stty size; echo "term $TERM"\n' 'term xterm=>sleep 100 && echo not-$((1+1))\n' \
-        'not-=>\x03' '\$ $=>echo to-$((1+1)) >/dev/tty\n' 'to-2=>RESIZE 40 90' '\$ $=>stty size; exit 9\n' \
+    # shellcheck disable=SC2016 # expanded in the cell
+    out=$(TERM=xterm on_terminal '\$ $=>tty; stty size; echo "term $TERM"\n' \
+        'term xterm\r=>sh -c "echo run-; exec sleep 100" && echo not-$((1+1))\n' 'run-\r=>\x03' \
+        '\$ $=>echo to-$((1+1)) >/dev/tty\n' 'to-2\r=>RESIZE 40 90' '\$ $=>stty size; exit 9\n' \
         -- sh -c 'tty; PS1= tenantctl exec alpha -- sh -i; echo "ended $?"') || true
     echo "$out"
     assert_match "$out" '33 101'
@@ -50,9 +54,9 @@ test_the_callers_terminal_is_as_before_afterwards() {
 test_a_command_whose_caller_is_gone_is_ended() {
     tenantctl exec alpha -- sleep 1000 &
     local caller=$!
-    eventually 10 eval '[ -n "$(exec_units)" ]'
+    eventually 10 an_exec_unit
     kill -9 "$caller"
-    eventually 10 no_exec_units
+    eventually 10 no_exec_unit
 }
 
 test_status_ends_as_systemctl_does() {
