@@ -65,7 +65,10 @@ mod tests {
         assert!(tenants_below(&paths).is_empty());
         for (directory, names) in [
             (paths.specs(), ["web.toml", "acme-corp.toml", ".x.toml.tenantd", "notes.txt", "Bad.toml"]),
-            (paths.userdb(), ["t-acme_corp.user", "t-shop.user", "t-shop.group", "500000.user", "t-Bad.user"]),
+            (
+                paths.userdb(),
+                ["t-acme_corp.user", "t-shop.user", "t-shop.group", "500000.user", "t-Bad.user"],
+            ),
         ] {
             std::fs::create_dir_all(&directory).unwrap();
             for name in names {

@@ -48,7 +48,10 @@ pub(crate) fn without(outcome: &Outcome) -> String {
     match outcome.missing.is_empty() {
         true => String::new(),
         false => {
-            format!("Runs without {}, which this host lacks and the configuration accepts.\n", names(&outcome.missing))
+            format!(
+                "Runs without {}, which this host lacks and the configuration accepts.\n",
+                names(&outcome.missing)
+            )
         }
     }
 }

@@ -81,7 +81,7 @@ pub async fn run(verb: Verb, session: &mut Session) -> Ended {
         Verb::Plan(arguments) => offline::plan(session, &arguments),
         Verb::Check { files } => check::check(session, &files),
         Verb::Explain(arguments) => offline::explain(session, &arguments).await,
-        Verb::Logs { tenant, arguments } => logs::logs(&tenant, arguments),
+        Verb::Logs { tenant, arguments } => logs::logs(&tenant, &arguments),
         Verb::Exec(arguments) => exec::exec(session, arguments).await,
         Verb::Repair { tenant, dry_run } => change::repair(session, &tenant, dry_run).await,
         Verb::Delete(arguments) => delete::delete(session, &arguments).await,
