@@ -3,6 +3,7 @@
 //! the elements of everything that is up.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::socket::{self, Netlink};
@@ -13,6 +14,9 @@ const GROUP: u32 = 7;
 const SUBSYSTEM: u16 = 10;
 /// What can take the skeleton away: tables, chains, rules and sets deleted.
 const DELETIONS: [u16; 4] = [SUBSYSTEM << 8 | 2, SUBSYSTEM << 8 | 5, SUBSYSTEM << 8 | 8, SUBSYSTEM << 8 | 11];
+/// How often loading is tried, and how long it waits in between, before the tenants are given up.
+const TRIES: usize = 3;
+const PAUSE: Duration = Duration::from_millis(100);
 const FENCE: &str = "/usr/share/tenantd/fence.nft";
 
 /// Watches until something cannot be mended; then the unit's failure stops the tenants.
@@ -48,7 +52,15 @@ fn mend(filter: &mut Netlink) -> Result<(), Error> {
         Err(Error::Fence(reason)) => reason,
         Err(error) => return Err(error),
     };
-    load()?;
+    let mut loaded = load();
+    for _ in 1..TRIES {
+        if loaded.is_ok() {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+        loaded = load();
+    }
+    loaded?;
     let tenants = record::all()?;
     for tenant in &tenants {
         if let Some(network) = record::read(tenant)? {
