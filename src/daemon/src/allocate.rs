@@ -120,8 +120,8 @@ impl Service {
         if written.version.is_some() {
             return Ok((text.to_owned(), Some(chosen.to_string())));
         }
-        let completed = SpecFile { version: Some(chosen.to_string()), ..written };
-        Ok((completed.to_toml()?, Some(chosen.to_string())))
+        // In front, where a key is never inside a table; the operator's own lines and comments stay as they are.
+        Ok((format!("version = \"{chosen}\"\n{text}"), Some(chosen.to_string())))
     }
 
     /// The version new tenants get.
