@@ -98,8 +98,8 @@ fn prctl(option: i32, value: i64) -> Verdict {
 /// PR_SET_MM rewrites what `/proc/self` says of this process: here, where its stack begins.
 fn set_mm(_: &Args<'_>) -> Verdict {
     const START_STACK: i64 = 5;
-    let here = 0_u8;
-    let words = [Word::N(i64::from(libc::PR_SET_MM)), Word::N(START_STACK), Word::In(&[here]), ZERO, ZERO];
+    let here = [0_u8];
+    let words = [Word::N(i64::from(libc::PR_SET_MM)), Word::N(START_STACK), Word::In(&here), ZERO, ZERO];
     reach(libc::SYS_prctl, words, &[])
 }
 
