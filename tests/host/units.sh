@@ -85,7 +85,7 @@ test_a_gateway_that_keeps_failing_ends_failed() {
     instead alpha ExecStart= 'ExecStart=/usr/bin/false' RestartSec=100ms
     systemctl stop tenant@alpha
     systemctl start tenant@alpha || true
-    given_up() { [ "$(systemctl show -P ActiveState tenant@alpha)" = failed ] && [ "$(systemctl show -P NRestarts tenant@alpha)" -ge 9 ]; }
+    given_up() { [ "$(systemctl show -P ActiveState tenant@alpha)" = failed ] && [ "$(systemctl show -P NRestarts tenant@alpha)" -ge $(($(systemctl show -P StartLimitBurst tenant@alpha) - 1)) ]; }
     eventually 500 given_up
     assert_eq "$(systemctl show -P Result tenant@alpha)" exit-code
     eventually 60 test ! -e /run/netns/t-alpha
