@@ -88,7 +88,7 @@ test_an_upgrade_leaves_running_tenants_running() {
     assert_eq "$(systemctl is-active tenantd tenantd-fence tenantd-fence-watch)" $'active\nactive\nactive'
     assert_ok cmp /etc/tenantd/tenantd.toml /root/tenantd.toml.before
     assert_ok tenantctl status alpha
-    assert_match "$(nft list table inet tenantd)" '"tv[0-9]+"'
+    assert_match "$(nft list set inet tenantd peers)" '"tb[0-9]+" \. 10\.'
 }
 
 test_an_upgrade_does_not_start_a_tenant_that_was_stopped() {

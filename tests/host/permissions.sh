@@ -5,12 +5,12 @@
 before_file() {
     useradd --no-create-home --shell /bin/sh someone
     groupadd tenantd-operators
-    useradd --no-create-home --shell /bin/sh --groups tenantd-operators operator
+    useradd --no-create-home --shell /bin/sh --groups tenantd-operators helga
 }
 
 after_file() {
     userdel someone
-    userdel operator
+    userdel helga
     groupdel tenantd-operators
     rm -f /etc/polkit-1/rules.d/49-tenantd.rules
 }
@@ -32,12 +32,12 @@ test_a_user_without_a_rule_may_do_nothing_and_is_told_what_would_allow_it() {
 test_the_example_rule_lets_its_group_look_start_and_stop_but_not_change() {
     cp /usr/share/doc/tenantd/examples/49-tenantd.rules /etc/polkit-1/rules.d/
     chmod 644 /etc/polkit-1/rules.d/49-tenantd.rules
-    eventually 10 as operator tenantctl list
-    assert_ok as operator tenantctl status alpha
-    assert_ok as operator tenantctl restart alpha
-    assert_status 77 as operator tenantctl set alpha description=x
-    assert_status 77 as operator tenantctl delete alpha --yes
-    assert_status 77 as operator tenantctl exec alpha -- id
+    eventually 10 as helga tenantctl list
+    assert_ok as helga tenantctl status alpha
+    assert_ok as helga tenantctl restart alpha
+    assert_status 77 as helga tenantctl set alpha description=x
+    assert_status 77 as helga tenantctl delete alpha --yes
+    assert_status 77 as helga tenantctl exec alpha -- id
     assert_status 77 as someone tenantctl list
 }
 
