@@ -147,3 +147,43 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Refusing(io::ErrorKind);
+
+    impl Write for Refusing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn printing_to(out: Refusing) -> u8 {
+        let mut session = Session {
+            out: Box::new(out),
+            err: Box::new(io::sink()),
+            input: Box::new(io::empty()),
+            streams: None,
+            terminals: Terminals::default(),
+            width: 80,
+            json: true,
+            palette: Palette::default(),
+            now: 0,
+            paths: Paths::host(),
+            bus: Bus::System,
+        };
+        let printed = session.print(&"x", |_| String::new());
+        session.close(printed.map(|()| 0))
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_is_no_failure_but_a_full_disk_is() {
+        assert_eq!(printing_to(Refusing(io::ErrorKind::BrokenPipe)), 0);
+        assert_eq!(printing_to(Refusing(io::ErrorKind::StorageFull)), 74);
+    }
+}
