@@ -86,8 +86,10 @@ fn what_runs_inside_a_cell_or_before_it_links_no_http_and_no_tls() {
 }
 
 #[test]
-fn the_launcher_has_no_thread_and_no_async_runtime() {
-    refuse("tenant-exec", ASYNC);
+fn the_small_programs_have_no_thread_and_no_async_runtime() {
+    for program in ["tenant-exec", "tenant-net", "tenant-ready"] {
+        refuse(program, ASYNC);
+    }
     refuse("tenant-exec", &["seccompiler"]);
 }
 
