@@ -1,8 +1,14 @@
 # shellcheck shell=bash
 # The package under test, built from the tracked sources as Debian builds it, and reused while they do not change.
 
-# build_deb: print the path of the up-to-date package. TENANTD_DEB=FILE gives a built one instead.
+# build_deb: print the path of the up-to-date package, the same one throughout a run. TENANTD_DEB=FILE gives a built one
+# instead.
 build_deb() {
+    [ -s "$RUN/deb" ] || deb_current >"$RUN/deb" || return
+    cat "$RUN/deb"
+}
+
+deb_current() {
     local key dir
     if [ -n "${TENANTD_DEB:-}" ]; then
         [ -f "$TENANTD_DEB" ] || die "there is no package $TENANTD_DEB"
@@ -10,7 +16,7 @@ build_deb() {
         return
     fi
     key=$(package_sources | tr '\0' '\n' | (cd "$CHECKOUT" && while read -r path; do
-        [ -f "$path" ] && sha256sum "$path"
+        [ ! -f "$path" ] || sha256sum "$path"
     done) | hash_of) || return
     dir=$(cached deb "$key" deb_make) || return
     find "$dir" -name 'tenantd_*.deb' | head -n 1

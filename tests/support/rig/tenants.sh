@@ -2,12 +2,17 @@
 # What the tests put into a host with the package: configuration, the stand-in runtime, tenants alpha and beta.
 # The only place in the rig that knows tenantctl's and tenantd.toml's words.
 
-# build_standin: print the paths of the stand-in gateway and the attack program, freshly built.
+# build_standin: print hashes and paths of the stand-in gateway and the attack program, the same ones throughout a run.
 build_standin() {
+    [ -s "$RUN/standin" ] || standin_current >"$RUN/standin" || return
+    cat "$RUN/standin"
+}
+
+standin_current() {
+    local target=${CARGO_TARGET_DIR:-$CHECKOUT/target}
     need_rust
     shown_on_failure "cargo build" cargo build --manifest-path "$CHECKOUT/Cargo.toml" --release --locked \
         -p standin-gateway -p escape-probe || return
-    local target=${CARGO_TARGET_DIR:-$CHECKOUT/target}
     sha256sum "$target/release/standin-gateway" "$target/release/escape-probe"
 }
 
