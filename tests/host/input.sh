@@ -78,7 +78,8 @@ test_pools_that_meet_somebody_else_are_refused() {
 test_an_exhausted_pool_is_refused() {
     cp /etc/tenantd/tenantd.toml /tmp/settings
     later cp /tmp/settings /etc/tenantd/tenantd.toml
-    # alpha and beta have the two uids that this pool holds.
+    # A pool of as many uids as there are tenants: alpha and beta were given the first ones.
+    assert_eq "$(sqlite3 /var/lib/tenantd/state.db 'SELECT max(idx) FROM allocation')" 1
     printf '[pools]\nuids = "500000-500001"\n' | cat - /tmp/settings >/etc/tenantd/tenantd.toml
     refused 73 'no uid is left' create omega
 }
