@@ -8,7 +8,7 @@ create() { tenantctl create "$@" --runtime generic --port 18789 --command "$gate
 snapshot() {
     find /etc/userdb /etc/tenantd /etc/systemd /var/lib/tenants /var/lib/tenantd -path '*/state.db*' -prune -o -print | sort
     sqlite3 /var/lib/tenantd/state.db 'SELECT tenant, idx FROM allocation; SELECT kind FROM operation'
-    systemctl list-units --all --plain --no-legend 'tenant@*' 'tenant-net@*' | awk '{print $1, $3, $4}'
+    systemctl list-units --plain --no-legend 'tenant@*' 'tenant-net@*' | awk '{print $1, $3, $4}'
     ip -o link | awk -F': ' '{print $2}'
 }
 # refused CODE REGEX CMD…: exits with CODE, says REGEX on one line of standard error, changes nothing.
@@ -87,7 +87,7 @@ test_an_exhausted_pool_is_refused() {
 test_a_runtime_that_is_not_there_is_refused() {
     refused 66 'no runtime named' tenantctl create omega --runtime nosuch
     refused 66 'openclaw' tenantctl create omega --runtime openclaw
-    refused 64 'nothing to install' tenantctl runtime install generic
+    refused 65 'nothing to install' tenantctl runtime install generic
     refused 65 'version' tenantctl runtime install openclaw --version ../../etc
 }
 
