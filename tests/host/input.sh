@@ -1,4 +1,5 @@
 # Bad input: one clear sentence with object, cause and remedy, a sysexits code, and the host as it was.
+# shellcheck shell=bash
 # level: tenants
 # hosts: nspawn
 

@@ -1,4 +1,5 @@
 # A tenant's life: made, seen, stopped, started, changed, deleted, with the daemon and without it.
+# shellcheck shell=bash disable=SC2016,SC2317 # expanded in the cell; called by "eventually"
 # level: tenants
 # hosts: nspawn qemu
 

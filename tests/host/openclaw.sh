@@ -1,4 +1,5 @@
 # A real OpenClaw gateway in a cell, and the traps that others fell into.
+# shellcheck shell=bash disable=SC2016,SC2317 # expanded in the cell; called by "eventually"
 # level: openclaw
 # hosts: nspawn
 

@@ -1,4 +1,5 @@
 # tenantd killed before every step of create, set and delete: what was being made is gone or finished, and nobody else notices.
+# shellcheck shell=bash
 # level: tenants
 # hosts: nspawn
 

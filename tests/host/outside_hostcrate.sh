@@ -1,4 +1,5 @@
 # The crate that changes the host, against a real systemd and kernel: accounts, limits, units, removal, programs in units.
+# shellcheck shell=bash
 # level: bare
 # hosts: nspawn qemu
 

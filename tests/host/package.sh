@@ -1,4 +1,5 @@
 # Installing, upgrading, removing and purging the package, with tenants running.
+# shellcheck shell=bash
 # level: tenants
 # host: own
 

@@ -1,4 +1,5 @@
 # Who may ask the daemon: root always, others as polkit says, verb by verb.
+# shellcheck shell=bash
 # level: tenants
 # hosts: nspawn
 

@@ -24,7 +24,7 @@ traces() { # whatever carries the tenant's name
     sqlite3 /var/lib/tenantd/state.db "SELECT 'allocation of ' || tenant FROM allocation WHERE tenant = 'omega' UNION ALL SELECT 'operation ' || kind FROM operation"
 }
 nothing_left() { [ -z "$(traces)" ]; }
-wait_for() { local i; for i in $(seq 100); do "$@" && return 0; sleep 0.1; done; return 1; }
+wait_for() { for _ in $(seq 100); do "$@" && return 0; sleep 0.1; done; return 1; }
 create() { tenantctl create omega --runtime generic --port 18789 --command "$gateway"; }
 others_untouched() {
     [ "$(systemctl show -P MainPID tenant@alpha tenant@beta | tr '\n' ' ')" = "$others" ] ||
