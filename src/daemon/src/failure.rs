@@ -21,6 +21,15 @@ impl Failure {
     pub fn new(exit: Exit, sentence: impl Into<String>) -> Self {
         Self { exit, sentence: sentence.into() }
     }
+
+    /// This failure, and that going back failed, too: the first cause must not be lost behind the second.
+    pub fn and_then(self, second: &Failure) -> Self {
+        let sentence = format!(
+            "{}; going back failed, too: {}; restart tenantd, which ends what was begun",
+            self.sentence, second.sentence
+        );
+        Self { sentence, ..self }
+    }
 }
 
 macro_rules! failure_from {

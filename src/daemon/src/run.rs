@@ -81,8 +81,7 @@ fn open() -> Result<Service, Failure> {
     let database = Database::open(&paths.database())?;
     let store = Store::open(&paths.runtimes()).map_err(store_failure)?;
     store.sweep().map_err(store_failure)?;
-    let facts = host::facts(&paths, &systemd)?;
-    Ok(Service::new(paths, systemd, database, store, facts))
+    Ok(Service::new(paths, systemd, database, store))
 }
 
 /// A directory of tenantd's own below `/var/lib/tenantd`, which only root can enter.

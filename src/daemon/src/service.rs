@@ -20,15 +20,14 @@ pub struct Service {
     pub(crate) systemd: Systemd,
     pub(crate) database: Mutex<Database>,
     pub(crate) store: Store,
-    facts: Facts,
     busy: Mutex<BTreeSet<TenantId>>,
 }
 
 impl Service {
     /// Puts the daemon together from what it found at its start.
-    pub fn new(paths: Paths, systemd: Systemd, database: Database, store: Store, facts: Facts) -> Self {
+    pub fn new(paths: Paths, systemd: Systemd, database: Database, store: Store) -> Self {
         let busy = Mutex::new(BTreeSet::new());
-        Self { paths, systemd, database: Mutex::new(database), store, facts, busy }
+        Self { paths, systemd, database: Mutex::new(database), store, busy }
     }
 
     /// The host as the plan sees it.
@@ -36,9 +35,9 @@ impl Service {
         RealHost::new(self.paths.clone(), self.systemd.clone())
     }
 
-    /// What the host offers.
-    pub(crate) fn facts(&self) -> &Facts {
-        &self.facts
+    /// What the host offers now: a remedy that was followed counts at once.
+    pub(crate) fn facts(&self) -> Result<Facts, Failure> {
+        Ok(host::facts(&self.paths, &self.systemd)?)
     }
 
     /// The operator's settings, read anew, so that a change needs no restart of the daemon.
@@ -80,7 +79,8 @@ impl Service {
         let written = model::SpecFile::parse(file, text)?;
         let spec = catalog::complete(written, file, &settings)?;
         let (description, template) = catalog.runtime(&spec.runtime)?;
-        let context = (&settings, &self.facts, &self.paths);
+        let facts = self.facts()?;
+        let context = (&settings, &facts, &self.paths);
         let spec = (spec, text.to_owned());
         Ok(catalog::assemble(&catalog, (&description, &template), spec, grant, context)?)
     }
@@ -91,7 +91,7 @@ impl Service {
         let (written, text) = catalog::read_spec(&self.paths, id)?;
         let file = self.paths.spec(id).display().to_string();
         let tenant = self.assemble(&file, &text, Grant { allocation, version: written.version })?;
-        let wanted = wanted(LAYERS, &tenant, &self.facts)?;
+        let wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
         Ok((tenant, wanted))
     }
 }

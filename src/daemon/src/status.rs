@@ -19,6 +19,7 @@ impl Service {
         let units = self.systemd.list("tenant@*.service")?;
         let enabled = host::enabled(&self.paths)?;
         let settings = self.settings()?;
+        let facts = self.facts()?;
         let mut lines = Vec::with_capacity(tenants.len());
         for (id, allocation) in tenants {
             let unit = id.unit();
@@ -31,7 +32,7 @@ impl Service {
             missing.extend(settings.defaults.accept_missing.iter().copied());
             missing.sort();
             missing.dedup();
-            missing.retain(|feature| !self.facts().has(*feature));
+            missing.retain(|feature| !facts.has(*feature));
             let memory_bytes = if state == "active" { host::memory_current(&id.slice()) } else { None };
             lines.push(Summary {
                 state: state.to_owned(),

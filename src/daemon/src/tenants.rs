@@ -27,7 +27,7 @@ impl Service {
         let allocation = self.choose_allocation(&id)?;
         let file = self.paths.spec(&id).display().to_string();
         let tenant = self.assemble(&file, &text, Grant { allocation: allocation.clone(), version })?;
-        let mut wanted = wanted(LAYERS, &tenant, self.facts())?;
+        let mut wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
         if !start {
             wanted.world.take(&unit_key(Kind::Unit, &id));
         }
@@ -48,8 +48,10 @@ impl Service {
             Err(error) => {
                 tracing::error!(tenant = %id, "create failed, rolling back: {error}");
                 let failure = Failure::from(error);
-                self.roll_back_create(&id, progress)?;
-                Err(failure)
+                match self.roll_back_create(&id, progress) {
+                    Ok(()) => Err(failure),
+                    Err(second) => Err(failure.and_then(&second)),
+                }
             }
         }
     }
@@ -70,7 +72,7 @@ impl Service {
         let (text, version) = self.with_version(written, text)?;
         let file = self.paths.spec(&id).display().to_string();
         let tenant = self.assemble(&file, &text, Grant { allocation: allocation.clone(), version })?;
-        let wanted = wanted(LAYERS, &tenant, self.facts())?;
+        let wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
         let scope = self.scope_as_running(&id, allocation.uid, wanted.world.clone())?;
         if dry_run {
             let steps = plan(&scope.wanted, &self.observe(&scope)?);
@@ -87,7 +89,9 @@ impl Service {
             Err(error) => {
                 tracing::error!(tenant = %id, "change failed, going back: {error}");
                 let failure = Failure::from(error);
-                self.go_to(&id, &before, progress)?;
+                if let Err(second) = self.go_to(&id, &before, progress) {
+                    return Err(failure.and_then(&second));
+                }
                 lock(&self.database).end(&id)?;
                 Err(Failure::new(
                     failure.exit,
@@ -104,7 +108,7 @@ impl Service {
         let version = SpecFile::parse(&file, text)?.version;
         let uid = allocation.uid;
         let tenant = self.assemble(&file, text, Grant { allocation, version })?;
-        let wanted = wanted(LAYERS, &tenant, self.facts())?;
+        let wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
         let scope = self.scope_as_running(id, uid, wanted.world)?;
         Ok(apply(&mut self.host(), &mut StepJournal::new(&self.database, id, progress), &scope)?)
     }
