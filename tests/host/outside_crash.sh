@@ -5,8 +5,8 @@
 
 # A daemon that dies before the step named by TENANTD_DIE_AT; no package has it.
 mortal_daemon() {
-    cargo build --quiet --release --locked --manifest-path "$CHECKOUT/Cargo.toml" -p tenantd --features fault-injection >&2
-    printf '%s\n' "${CARGO_TARGET_DIR:-$CHECKOUT/target}/release/tenantd"
+    cargo build --quiet --locked --manifest-path "$CHECKOUT/Cargo.toml" -p tenantd --features fault-injection >&2
+    printf '%s\n' "${CARGO_TARGET_DIR:-$CHECKOUT/target}/debug/tenantd"
 }
 
 # kill_at_every_step NAME VERB: the loop runs inside the host, one boot for all steps.

@@ -42,7 +42,7 @@ limited() { assert_no_match "$REPORT" '"outcome":"(succeeded|error)"' "the load"
 
 # The same amount where no limit is.
 unlimited() {
-    assert_ok systemd-run --quiet --wait --pipe --collect --uid=4242 -p TasksMax=infinity -p LimitNOFILE=1000000 "$PROBE" "$@"
+    assert_ok systemd-run --quiet --wait --pipe --collect --uid=nobody -p TasksMax=infinity -p LimitNOFILE=1000000 "$PROBE" "$@"
     assert_match "$OUTPUT" '"outcome":"succeeded"'
 }
 

@@ -22,8 +22,8 @@ unit_checks() {
 # need_cargo_tool NAME: build a cargo subcommand from the registry if it is missing.
 need_cargo_tool() {
     command -v "$1" >/dev/null && return
-    step "installing $1 (some minutes, once)"
-    shown_on_failure "cargo install $1" cargo install --locked --quiet "$1" || die "cannot install $1"
+    step "installing $1 (a minute or two, once)"
+    shown_on_failure "cargo install $1" cargo install --locked --quiet --debug "$1" || die "cannot install $1"
 }
 
 # nextest_report: run the unit tests, one line each.
