@@ -45,7 +45,7 @@ test_start_stop_restart_enable_and_disable_work_while_tenantd_is_stopped() {
     later systemctl start tenantd
     assert_ok systemctl stop tenant@alpha
     assert_eq "$(state alpha)" inactive
-    eventually 5 test ! -e /run/netns/t-alpha
+    eventually 60 test ! -e /run/netns/t-alpha
     assert_ok systemctl start tenant@alpha
     assert_eq "$(state alpha)" active
     assert_ok systemctl restart tenant@alpha
@@ -62,8 +62,8 @@ test_a_stopped_tenant_has_no_namespace_no_link_and_no_process() {
     assert_ok tenantctl stop alpha
     later tenantctl start alpha
     assert_eq "$(state alpha)" inactive
-    eventually 5 test ! -e /run/netns/t-alpha
-    [ -z "$index" ] || eventually 5 test ! -e "/sys/class/net/$index"
+    eventually 60 test ! -e /run/netns/t-alpha
+    [ -z "$index" ] || eventually 60 test ! -e "/sys/class/net/$index"
     assert_fails pgrep -u t-alpha
 }
 

@@ -172,6 +172,22 @@ test_up_and_down_may_be_repeated() {
     assert_eq "$(ip -o link | grep -cw "$bridge" || true)" 0
 }
 
+test_a_tenant_that_stops_during_a_sweep_is_swept_too() {
+    local bridge round
+    bridge=$(compiled beta bridge)
+    systemctl stop tenant@beta
+    later systemctl start tenant@beta
+    for round in $(seq 40); do
+        assert_ok $NET up beta
+        systemctl start --no-block tenantd-sweep.service
+        sleep "0.0$((round % 10))"
+        assert_ok $NET down beta
+    done
+    eventually 60 test ! -e "/sys/class/net/$bridge"
+    assert_eq "$(ls /run/tenantd/dead)" ""
+    assert_eq "$(systemctl is-failed tenantd-sweep.service tenantd-sweep.path)" $'inactive\nactive'
+}
+
 test_a_file_that_others_could_have_written_is_refused() {
     local file=/var/lib/tenantd/compiled/beta/network.json
     chmod g+w $file

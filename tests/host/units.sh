@@ -28,7 +28,7 @@ restored() { # TENANT: put it back as it was when the test ends
 
 test_systemd_finds_nothing_wrong_with_the_units() {
     local units=(tenant@alpha.service tenant-net@alpha.service tenants.slice tenants.target tenantd.service tenantd-fence.service
-        tenantd-fence-watch.service tenantd-cut.service tenantd-sweep.service tenantd-selftest.service tenantd-selftest.timer)
+        tenantd-fence-watch.service tenantd-cut.service tenantd-sweep.service tenantd-sweep.path tenantd-selftest.service tenantd-selftest.timer)
     assert_ok systemd-analyze verify --man=no "${units[@]}"
     assert_eq "$OUTPUT" ""
 }

@@ -26,7 +26,7 @@ pub fn take_down(network: &Network) -> Result<(), Error> {
     let unpinned = namespace::unpin(&network.tenant);
     let buried = route::open().and_then(|mut host| bury(&mut host, network));
     let removed = nft::open().and_then(|mut filter| nft::remove(&mut filter, &element::elements(network)));
-    unpinned.and(buried).and(removed).and_then(|()| record::remove(&network.tenant))
+    unpinned.and(buried).and(removed).and_then(|()| record::bury(&network.tenant))
 }
 
 /// Takes every tenant's network down and its links away, although tenants may still run: for a host without its fence.
@@ -54,13 +54,25 @@ fn bury(host: &mut Netlink, network: &Network) -> Result<(), Error> {
     run(host, steps)
 }
 
-/// Deletes every dead link, however many there are, in a bounded number of messages; a group again until it is empty.
+/// Deletes every dead link, until no record of one is left.
 pub fn sweep() -> Result<(), Error> {
     let mut host = route::open()?;
+    loop {
+        let dead = record::dead()?;
+        delete_groups(&mut host)?;
+        record::forget(&dead)?;
+        if dead.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// However many links there are, it takes a bounded number of messages; a group again until it is empty.
+fn delete_groups(host: &mut Netlink) -> Result<(), Error> {
     for group in message::dead_groups() {
         loop {
             let step = route::must("delete the dead links", message::delete_group(group));
-            match run(&mut host, vec![step]) {
+            match run(host, vec![step]) {
                 Ok(()) => (),
                 Err(Error::Kernel { source, .. }) if route::is_one_of(&source, GONE) => break,
                 Err(error) => return Err(error),

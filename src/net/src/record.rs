@@ -1,10 +1,14 @@
 //! What is up now: one file per tenant in `/run/tenantd/net`, written before the first element exists and removed after the
 //! last is gone. Taking down works from it, so it does not matter what has become of the compiled files since.
+//!
+//! A record of what was taken down goes to `/run/tenantd/dead`: its links are dead and wait for the sweep, which
+//! `tenantd-sweep.path` starts as long as anything lies there. One left while a sweep runs is found by the next.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::process;
 
 use model::{Network, TenantId};
 
@@ -13,6 +17,9 @@ use crate::file;
 
 /// The directory of the records.
 const DIRECTORY: &str = "/run/tenantd/net";
+
+/// The directory of the records whose links wait for the sweep.
+const DEAD: &str = "/run/tenantd/dead";
 
 /// What was put up for `tenant`, if anything was.
 pub fn read(tenant: &TenantId) -> Result<Option<Network>, Error> {
@@ -26,22 +33,41 @@ pub fn write(network: &Network) -> Result<(), Error> {
     let text = serde_json::to_vec(network).map_err(|error| failed(error.into()))?;
     match put(&path, &text) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o755).create(DIRECTORY).map_err(failed)?;
+            make(DIRECTORY).map_err(failed)?;
             put(&path, &text).map_err(failed)
         }
         other => other.map_err(failed),
     }
 }
 
-/// Forgets `tenant`.
-pub fn remove(tenant: &TenantId) -> Result<(), Error> {
-    let path = path(tenant);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::kernel(format!("remove {}", path.display()), error))
-        }
+/// Hands `tenant`'s dead links to the sweep. The name is this process's alone: a tenant that comes and goes during a sweep
+/// leaves a second record, not the same one again.
+pub fn bury(tenant: &TenantId) -> Result<(), Error> {
+    let (from, to) = (path(tenant), Path::new(DEAD).join(format!("{}.{}", tenant.system_name(), process::id())));
+    let failed = |source: io::Error| Error::kernel(format!("move {} to {DEAD}", from.display()), source);
+    make(DEAD).map_err(failed)?;
+    match fs::rename(&from, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// The records whose links wait for the sweep.
+pub fn dead() -> Result<Vec<PathBuf>, Error> {
+    let failed = |source: io::Error| Error::kernel(format!("list {DEAD}"), source);
+    match fs::read_dir(DEAD) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(failed(error)),
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect(),
+    }
+}
+
+/// Forgets the dead of `records`, whose links are gone.
+pub fn forget(records: &[PathBuf]) -> Result<(), Error> {
+    for path in records {
+        fs::remove_file(path).map_err(|error| Error::kernel(format!("remove {}", path.display()), error))?;
+    }
+    Ok(())
 }
 
 /// Every tenant with a record.
@@ -58,6 +84,10 @@ pub fn all() -> Result<Vec<TenantId>, Error> {
         tenants.extend(system_name.and_then(|name| TenantId::from_system_name(name).ok()));
     }
     Ok(tenants)
+}
+
+fn make(directory: &str) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(directory)
 }
 
 fn path(tenant: &TenantId) -> PathBuf {
