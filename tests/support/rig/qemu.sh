@@ -74,16 +74,16 @@ qemu_keep() {
     mv "$1/disk.qcow2" "$2"
 }
 
-# qemu_base SUITE VARIANT LEVEL-DIR: the level of a bare host.
-qemu_base() {
-    local root
+# qemu_image NSPAWN-LEVEL-DIR LEVEL-DIR: the disk of an nspawn host as the disk of a QEMU host.
+qemu_image() {
     # shellcheck disable=SC2086 # a list of names
     need_packages $QEMU_PACKAGES
-    root=$(rootfs "$1" "$2") || return
-    step "making the $1 disk image"
-    cp "$root"/boot/vmlinuz-* "$3/kernel" && cp "$root"/boot/initrd.img-* "$3/initrd" || return
-    truncate -s 8G "$3/disk.raw"
-    shown_on_failure mkfs.ext4 mkfs.ext4 -q -E lazy_itable_init=1,lazy_journal_init=1 -L root -d "$root" "$3/disk.raw"
+    step "making a disk image"
+    truncate -s 8G "$2/disk.raw"
+    mkdir "$2/upper" "$2/work" "$2/root"
+    nspawn_disk "$1" "$2"
+    shown_on_failure "making a disk image" unshare --mount --propagation private bash "$RIG_DIR/qemu_image.sh" "$2" || return
+    rm -rf --one-file-system "$2/upper" "$2/work" "$2/root" "$2/lower"
 }
 
 # qemu_disk LEVEL-DIR HOST-DIR: give a new host its disk, and an empty second one with project quotas.

@@ -19,6 +19,7 @@ standin_current() {
 # tenants_configure NAME KIND: what a host needs in /etc/tenantd before the package is installed.
 tenants_configure() {
     # An nspawn host has no cgroup controllers when the outer machine is on cgroup v1; tenants accept that by name.
+    # (qemu_image takes the file away again.)
     [ "$2" = nspawn ] || return 0
     host_run "$1" sh -c 'mkdir -p /etc/tenantd && cat >/etc/tenantd/tenantd.toml' <<'TOML'
 [defaults]
@@ -42,15 +43,7 @@ tenants_wait() {
     host_run "$1" systemctl start tenant@alpha.service tenant@beta.service </dev/null >&2
 }
 
-# openclaw_install NAME KIND: install the openclaw runtime. Only nspawn hosts can have an uplink; others get the copy that
-# an nspawn host of the same release fetched.
+# openclaw_install NAME: install the openclaw runtime.
 openclaw_install() {
-    local from
-    if [ "$2" = nspawn ]; then
-        host_uplink "$1" && host_run "$1" tenantctl runtime install openclaw </dev/null >&2
-        return
-    fi
-    from=$(level nspawn "$(cat "$RUN/$1/suite")" openclaw plain) || return
-    host_put "$1" "$from"/upper/var/lib/tenantd/runtimes/openclaw/* /root/openclaw || return
-    host_run "$1" sh -c 'tenantctl runtime install openclaw --from /root/openclaw/* && rm -rf /root/openclaw' </dev/null >&2
+    host_uplink "$1" && host_run "$1" tenantctl runtime install openclaw </dev/null >&2
 }

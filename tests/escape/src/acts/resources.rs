@@ -110,7 +110,7 @@ fn leave_group(args: &Args<'_>) -> Verdict {
 fn lock_memory(args: &Args<'_>) -> Verdict {
     let mebibytes = args.bounded(0, 64, 1024)?;
     let size = usize::try_from(mebibytes * 1024 * 1024).prepared("size")?;
-    let memory = vec![1_u8; size];
+    let memory = vec![0_u8; size]; // not touched: it is the lock that must be refused, not the memory
     let length = i64::try_from(size).prepared("size")?;
     reach(libc::SYS_mlock, [Word::In(&memory), Word::N(length)], &[])?;
     Ok(format!("{mebibytes} MiB locked"))
