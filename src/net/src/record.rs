@@ -43,7 +43,8 @@ pub fn write(network: &Network) -> Result<(), Error> {
 /// Hands `tenant`'s dead links to the sweep. The name is this process's alone: a tenant that comes and goes during a sweep
 /// leaves a second record, not the same one again.
 pub fn bury(tenant: &TenantId) -> Result<(), Error> {
-    let (from, to) = (path(tenant), Path::new(DEAD).join(format!("{}.{}", tenant.system_name(), process::id())));
+    let (from, to) =
+        (path(tenant), Path::new(DEAD).join(format!("{}.{}", tenant.system_name(), process::id())));
     let failed = |source: io::Error| Error::kernel(format!("move {} to {DEAD}", from.display()), source);
     make(DEAD).map_err(failed)?;
     match fs::rename(&from, to) {
