@@ -28,12 +28,32 @@ host_tests() {
         RIG_OUTSIDE=yes RIG_TIMEOUT=${RIG_TIMEOUT:-900} bash "$RIG_DIR/inhost/run_tests.sh" "$file" |
             report_results "$kind-$suite"
     done
-    [ "$RIG_FILTER" != . ] || report_expected "$kind-$suite"
+}
+
+# hosts_at_once "KIND SUITE FILTER"…: host_tests for each, all at once; what one says is shown when all before it have ended.
+hosts_at_once() {
+    local stream kind suite filter pids=() number=0
+    # shellcheck disable=SC2086 # lists of names
+    need_packages $QEMU_PACKAGES $UPLINK_PACKAGES
+    for stream in "$@"; do
+        read -r kind suite filter <<<"$stream"
+        (
+            host_tests "$kind" "$suite" "$filter"
+            report_expected "$kind-$suite"
+        ) >"$RUN/stream.$number" &
+        pids+=($!)
+        number=$((number + 1))
+    done
+    for ((number = 0; number < ${#pids[@]}; number++)); do
+        wait "${pids[number]}" || report fail hosts "the tests on ${*:number+1:1} run to their end" >>"$RUN/stream.$number"
+        cat "$RUN/stream.$number"
+    done
 }
 
 # host_test_group GROUP: boot one host for the files of a group (lines "GROUP FILE" on standard input) and run them.
 host_test_group() {
-    local wanted=$1 name=tests-${1#*:} where=$RIG_KIND-$RIG_SUITE group file files=() status=0
+    local wanted=$1 where=$RIG_KIND-$RIG_SUITE name group file files=() status=0
+    name=$where-${1#*:}
     while read -r group file; do
         [ "$group" != "$wanted" ] || files+=("/opt/rig/host/${file##*/}")
     done

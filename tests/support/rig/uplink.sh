@@ -5,7 +5,8 @@
 # host_uplink NAME: give the host a link up0 with a default route and name resolution.
 host_uplink() {
     local dir=$RUN/$1 leader file
-    need_packages slirp4netns
+    # shellcheck disable=SC2086 # a list of names
+    need_packages $UPLINK_PACKAGES
     leader=$(cat "$dir/leader")
     (
         exec setsid slirp4netns --configure --mtu=65520 --disable-host-loopback --ready-fd=3 "$leader" up0 \
