@@ -115,6 +115,27 @@ fn plan_prints_the_steps_in_order_with_no_daemon_and_no_privilege() {
 }
 
 #[test]
+fn plan_keeps_the_version_that_an_existing_tenant_runs() {
+    let spec = "id = \"acme\"\nruntime = \"openclaw\"\n";
+    let host = Host::new()
+        .write("acme.toml", spec)
+        .write("var/lib/tenantd/runtimes/openclaw/2026.8.1/manifest", "")
+        .write("var/lib/tenantd/runtimes/openclaw/2026.9.6/manifest", "");
+    let link = |ended: Ended| {
+        assert_eq!(ended.code, 0, "{}", ended.err);
+        ended.out.lines().find(|line| line.contains("/acme/runtime ")).unwrap().to_owned()
+    };
+    let new = link(host.run("plan @acme.toml --facts @facts.json"));
+    assert!(new.ends_with("/openclaw/2026.9.6"), "{new}");
+    let host = host.write("etc/tenantd/tenants.d/acme.toml", &format!("version = \"2026.8.1\"\n{spec}"));
+    let kept = link(host.run("plan @acme.toml --facts @facts.json"));
+    assert!(kept.ends_with("/openclaw/2026.8.1"), "{kept}");
+    let host = host.write("acme.toml", &format!("version = \"2026.9.6\"\n{spec}"));
+    let named = link(host.run("plan @acme.toml --facts @facts.json"));
+    assert!(named.ends_with("/openclaw/2026.9.6"), "{named}");
+}
+
+#[test]
 fn plan_against_what_exists_is_a_difference() {
     let account = r#"[{"kind":"account","name":"t-gone","uid":500009,"comment":"","home":"/x"}]"#;
     let host = Host::new().write("acme.toml", SPEC).write("observed.json", account);
