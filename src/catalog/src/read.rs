@@ -136,6 +136,14 @@ impl Catalog {
         Ok(names)
     }
 
+    /// Where a runtime's config template lies; empty for a runtime without one.
+    pub fn template_file(&self, description: &Description) -> String {
+        let config = description.config.as_ref();
+        config.map_or_else(String::new, |config| {
+            self.runtime_directory(&description.name).join(&config.template).display().to_string()
+        })
+    }
+
     /// One runtime's description and, where it has one, the text of its config template.
     pub fn runtime(&self, name: &str) -> Result<(Description, String), CatalogError> {
         if name.contains(['/', '.']) || !self.runtimes()?.iter().any(|known| known == name) {

@@ -144,7 +144,8 @@ fn read_json<T: DeserializeOwned>(session: &mut Session, file: &Path, what: &str
         .map_err(|error| Failure::new(Exit::Data, format!("{name}: does not describe {what}: {error}")))
 }
 
-fn of_catalog(error: CatalogError) -> Failure {
+/// An error about something shipped or configured.
+pub(crate) fn of_catalog(error: CatalogError) -> Failure {
     Failure::new(error.exit(), error.to_string())
 }
 

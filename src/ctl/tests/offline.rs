@@ -100,6 +100,31 @@ fn check_refuses_a_misnamed_spec_where_tenantd_would() {
 }
 
 #[test]
+fn settings_that_a_runtime_seals_or_has_no_file_for_are_found_by_check_and_by_plan() {
+    let gateway = "id = \"acme\"\nruntime = \"openclaw\"\n";
+    let host = Host::new()
+        .write("good.toml", &format!("{gateway}[settings.models]\nmode = \"merge\"\n"))
+        .write("sealed.toml", &format!("{gateway}[settings.gateway.auth]\nmode = \"none\"\n"))
+        .write("nofile.toml", &format!("{SPEC}[settings]\na = 1\n"));
+    assert_eq!(host.run("check @good.toml").out, "1 file is sound.\n");
+    assert_eq!(host.run("plan @good.toml --facts @facts.json").code, 0);
+    let template = host.at("usr/share/tenantd/policies/runtimes/openclaw/config.toml");
+    for (file, needle) in [
+        (
+            "sealed.toml",
+            format!("settings.gateway.auth.mode is sealed by the runtime, in {template}: take it out"),
+        ),
+        ("nofile.toml", "settings: runtime generic has no config file to add them to: take".to_owned()),
+    ] {
+        for line in [format!("check @{file}"), format!("plan @{file} --facts @facts.json")] {
+            let ended = host.run(&line);
+            assert_eq!(ended.code, 65, "{line}: {}", ended.err);
+            assert!(ended.err.contains(&needle), "{line}: {}", ended.err);
+        }
+    }
+}
+
+#[test]
 fn plan_prints_the_steps_in_order_with_no_daemon_and_no_privilege() {
     let host = Host::new().write("acme.toml", SPEC);
     let ended = host.run("plan @acme.toml --facts @facts.json");
