@@ -96,6 +96,12 @@ fn wanted(session: &mut Session, file: &Path, facts: Option<&Path>) -> Result<(T
         _ => text,
     };
     let version = named.or(meant);
+    if version.is_none() && description.install.is_some() && !session.json {
+        session.note(&format!(
+            "# no version of runtime {0} is installed here, so none is shown: run \"tenantctl runtime install {0}\"",
+            description.name
+        ))?;
+    }
     let grant = Grant { allocation: first(&settings)?, version };
     let tenant = catalog::assemble(
         &shipped,

@@ -107,7 +107,9 @@ fn settings_that_a_runtime_seals_or_has_no_file_for_are_found_by_check_and_by_pl
         .write("sealed.toml", &format!("{gateway}[settings.gateway.auth]\nmode = \"none\"\n"))
         .write("nofile.toml", &format!("{SPEC}[settings]\na = 1\n"));
     assert_eq!(host.run("check @good.toml").out, "1 file is sound.\n");
-    assert_eq!(host.run("plan @good.toml --facts @facts.json").code, 0);
+    let ended = host.run("plan @good.toml --facts @facts.json");
+    assert_eq!(ended.code, 0);
+    assert!(ended.err.contains("run \"tenantctl runtime install openclaw\""), "{}", ended.err);
     let template = host.at("usr/share/tenantd/policies/runtimes/openclaw/config.toml");
     for (file, needle) in [
         (
@@ -178,7 +180,11 @@ fn plan_refuses_as_tenantd_would() {
         .write("bad.json", "{}x");
     for (line, code, needle) in [
         ("plan @big.toml --facts @facts.json", 65, "memory_max = 1T is more than this host has"),
-        ("plan @none.toml --facts @facts.json", 66, "no runtime named \"nothing\""),
+        (
+            "plan @none.toml --facts @facts.json",
+            66,
+            "no runtime named \"nothing\": tenantd knows generic, openclaw",
+        ),
         ("plan @acme.toml --facts @bad.json", 65, "bad.json: does not describe facts"),
         (
             "plan @acme.toml --facts @facts.json --observed @bad.json",
