@@ -102,6 +102,9 @@ pub enum Verb {
         arguments: Vec<String>,
     },
     /// Run a command in a tenant's cell, under the confinement of its gateway
+    ///
+    /// The tenant need not run: in one that is stopped or has failed, to repair it, the command gets the tenant's network
+    /// for as long as it runs. Its gateway is never started by this.
     #[command(after_help = EXEC_EXAMPLES)]
     Exec(ExecArgs),
     /// Make a tenant's objects on this host what its spec says
