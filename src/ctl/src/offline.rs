@@ -1,5 +1,6 @@
 //! `plan` and `explain`: the daemon's own functions, run here without a daemon and without privilege.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use api::Outcome;
@@ -98,7 +99,7 @@ fn wanted(session: &mut Session, file: &Path, facts: Option<&Path>) -> Result<(T
     let version = named.or(meant);
     if version.is_none() && description.install.is_some() && !session.json {
         session.note(&format!(
-            "# no version of runtime {0} is installed here, so none is shown: run \"tenantctl runtime install {0}\"",
+            "# no version of runtime {0} is shown: none is installed here (\"tenantctl runtime install {0}\"), or only root may look",
             description.name
         ))?;
     }
@@ -115,11 +116,12 @@ fn wanted(session: &mut Session, file: &Path, facts: Option<&Path>) -> Result<(T
     Ok((tenant, wanted))
 }
 
-/// The version that a tenant which exists keeps, as tenantd would.
+/// The version that a tenant which exists keeps, as tenantd would; nothing where only root may look.
 fn kept(session: &Session, written: &SpecFile) -> Result<Option<String>, Failure> {
     match catalog::read_spec(&session.paths, &written.id) {
         Ok((on_disk, _)) => Ok(catalog::kept_version(written, Some(&on_disk)).map(str::to_owned)),
         Err(CatalogError::NoTenant(_)) => Ok(None),
+        Err(CatalogError::Read { source, .. }) if source.kind() == ErrorKind::PermissionDenied => Ok(None),
         Err(error) => Err(of_catalog(error)),
     }
 }

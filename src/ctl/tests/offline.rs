@@ -109,7 +109,7 @@ fn settings_that_a_runtime_seals_or_has_no_file_for_are_found_by_check_and_by_pl
     assert_eq!(host.run("check @good.toml").out, "1 file is sound.\n");
     let ended = host.run("plan @good.toml --facts @facts.json");
     assert_eq!(ended.code, 0);
-    assert!(ended.err.contains("run \"tenantctl runtime install openclaw\""), "{}", ended.err);
+    assert!(ended.err.contains("(\"tenantctl runtime install openclaw\")"), "{}", ended.err);
     let template = host.at("usr/share/tenantd/policies/runtimes/openclaw/config.toml");
     for (file, needle) in [
         (

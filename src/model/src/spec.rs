@@ -72,7 +72,7 @@ pub struct SpecFile {
     /// More environment variables for the gateway; names that steer the loader or the runtime are refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
-    /// Keys added to the gateway's configuration file, for runtimes that have one; never secrets, everybody reads specs.
+    /// Keys added to the gateway's configuration file, for runtimes that have one; never secrets.
     #[serde(default, skip_serializing_if = "GatewaySettings::is_empty")]
     pub settings: GatewaySettings,
 }
