@@ -91,8 +91,8 @@ test_an_exhausted_pool_is_refused() {
 }
 
 test_a_runtime_that_is_not_there_is_refused() {
-    refused 66 'no runtime named' tenantctl create omega --runtime nosuch
-    refused 66 'openclaw' tenantctl create omega --runtime openclaw
+    refused 66 'no runtime named.*generic, openclaw' tenantctl create omega --runtime nosuch
+    refused 66 'tenantctl runtime install openclaw' tenantctl create omega --runtime openclaw
     refused 65 'nothing to install' tenantctl runtime install generic
     refused 65 'version' tenantctl runtime install openclaw --version ../../etc
 }

@@ -139,6 +139,41 @@ test_the_selftest_fails_without_the_fence() {
     assert_match "$OUTPUT" "could be reached from inside"
 }
 
+test_a_fence_that_does_not_hold_is_shouted_about_until_it_holds_again() {
+    local since
+    assert_ok systemctl start tenantd-selftest
+    assert_eq "$(systemctl is-failed tenantd-selftest || true)" inactive
+    since=$(date '+%F %T')
+    sleep 1
+    # Nothing is deleted, so nobody puts it back: only the attempt shows it.
+    nft insert rule inet tenantd tenant_to_host accept
+    later systemctl reload tenantd-fence
+    assert_fails systemctl start tenantd-selftest
+    stopped() { ! systemctl is-active -q tenant@alpha && ! systemctl is-active -q tenant@beta; }
+    eventually 20 stopped
+    later systemctl start tenant@alpha tenant@beta
+    assert_match "$(journalctl -u tenantd-selftest -p crit -o cat --since "$since")" 'tenant alpha: the fence does not hold: .*could be reached from inside: cutting it off'
+    # Also after a test that found nothing more to cut off.
+    assert_fails systemctl start tenantd-selftest
+    assert_match "$(systemctl list-units --failed --plain --no-legend)" tenantd-selftest.service
+    assert_match "$(journalctl -u tenantd-selftest -p crit -o cat --since "$since")" '2 tenant.s. are cut off until .*systemctl reload tenantd-fence'
+    assert_status 71 tenantctl doctor --no-color
+    assert_match "$OUTPUT" 'the fence was seen not to hold'
+    assert_match "$(tenantctl list --no-color)" 'alpha +cut off'
+    assert_match "$(tenantctl status alpha || true)" 'cut off: tenant alpha: the fence does not hold'
+    # Starting a tenant is not enough: the fence must be seen to hold.
+    assert_ok systemctl start tenant@alpha
+    assert_fails systemctl start tenantd-selftest
+    assert_match "$(tenantctl list --no-color)" 'alpha +cut off'
+    assert_ok systemctl reload tenantd-fence
+    assert_ok systemctl start tenant@alpha tenant@beta
+    assert_ok systemctl start tenantd-selftest
+    assert_eq "$(systemctl is-failed tenantd-selftest || true)" inactive
+    assert_match "$(tenantctl list --no-color)" 'alpha +active'
+    assert_no_match "$(tenantctl list --json)" alarm
+    assert_no_match "$(tenantctl doctor --no-color || true)" 'seen not to hold'
+}
+
 test_no_network_is_made_without_the_fence() {
     systemctl stop tenant@beta tenantd-fence-watch
     later systemctl start tenant@beta

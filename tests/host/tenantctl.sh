@@ -2,13 +2,21 @@
 # tested in lifecycle.sh, what they refuse in input.sh, who may use them in permissions.sh.
 # level: tenants
 # hosts: nspawn
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016,SC2317 # expanded in the cell; called by "eventually"
 
 terminal=$(dirname "${BASH_SOURCE[0]}")/terminal.py
 on_terminal() { python3 "$terminal" "$@"; }
 exec_units() { systemctl list-units --all --no-legend 'tenant-exec-*'; }
 an_exec_unit() { [ -n "$(exec_units)" ]; }
 no_exec_unit() { [ -z "$(exec_units)" ]; }
+network_of() { # TENANT: whatever there is of its network: pin, links, record, elements of the fence, unit
+    find /run/netns /run/tenantd/net -name "*$1*" 2>/dev/null || true
+    ip -o link | grep -w "alias $1" || true
+    nft list ruleset | grep -w "10.210.0.$((4 * $(sed -n 's/.*"uid":\([0-9]*\).*/\1/p' "/etc/userdb/t-$1.user") - 4 * 500000 + 2))" || true
+    systemctl list-units --plain --no-legend "tenant-net@$1.service" || true
+}
+no_network_of() { [ -z "$(network_of "$1")" ]; }
+starts_of() { journalctl -o cat -u "tenant@$1.service" | grep -c '^Starting' || true; }
 
 test_a_command_in_the_cell_reads_and_writes_the_callers_streams_and_ends_as_it_ended() {
     assert_eq "$(echo hello | tenantctl exec alpha -- tr a-z A-Z)" HELLO
@@ -57,6 +65,63 @@ test_a_command_whose_caller_is_gone_is_ended() {
     eventually 10 an_exec_unit
     kill -9 "$caller"
     eventually 10 no_exec_unit
+}
+
+test_a_command_in_a_stopped_tenant_has_its_network_for_as_long_as_it_runs_and_starts_no_gateway() {
+    local starts caller
+    assert_ok network_of alpha
+    assert_match "$OUTPUT" 'alias alpha' # the positive control: while it runs, all of this is found
+    assert_match "$OUTPUT" '10\.210\.0\.2'
+    tenantctl stop alpha
+    later tenantctl start alpha
+    eventually 10 no_network_of alpha
+    starts=$(starts_of alpha)
+    assert_eq "$(tenantctl exec alpha -- sh -c 'id -un; echo kept >$HOME/repaired; cat $HOME/repaired' | tr '\n' ' ')" 't-alpha kept '
+    eventually 10 no_network_of alpha || fail "left behind: $(network_of alpha)"
+    # A command that leaves a process behind, one that fails, and one whose caller is gone.
+    assert_ok tenantctl exec alpha -- sh -c 'sleep 1000 >/dev/null 2>&1 & exit 0'
+    assert_status 5 tenantctl exec alpha -- sh -c 'exit 5'
+    eventually 10 no_network_of alpha || fail "left behind: $(network_of alpha)"
+    tenantctl exec alpha -- sleep 1000 &
+    caller=$!
+    eventually 10 an_exec_unit
+    eventually 10 test -e /run/netns/t-alpha
+    kill -9 "$caller"
+    eventually 10 no_network_of alpha || fail "left behind: $(network_of alpha)"
+    assert_fails pgrep -u t-alpha
+    assert_eq "$(starts_of alpha)" "$starts"
+    assert_eq "$(systemctl is-active tenant@alpha || true)" inactive
+}
+
+test_a_gateway_that_is_started_and_stopped_beside_a_command_shares_its_network() {
+    local caller
+    tenantctl stop alpha
+    later tenantctl start alpha
+    eventually 10 no_network_of alpha
+    tenantctl exec alpha -- sleep 1000 &
+    caller=$!
+    eventually 10 an_exec_unit
+    assert_ok tenantctl start alpha
+    assert_ok tenantctl stop alpha
+    assert_eq "$(systemctl is-active tenant-net@alpha)" active
+    assert_ok an_exec_unit
+    kill -9 "$caller"
+    eventually 10 no_network_of alpha || fail "left behind: $(network_of alpha)"
+}
+
+test_a_tenant_whose_gateway_failed_can_be_repaired_by_a_command() {
+    local starts
+    tenantctl create gamma --runtime generic --port 18789 --no-start -- /bin/sh -c \
+        'test -e "$HOME/repaired" && exec /usr/local/lib/standin/bin/standin-gateway --port 18789; exit 78'
+    later tenantctl delete gamma --yes
+    assert_fails tenantctl start gamma
+    assert_eq "$(systemctl is-active tenant@gamma || true)" failed
+    starts=$(starts_of gamma)
+    assert_ok tenantctl exec gamma -- sh -c 'echo 1 >$HOME/repaired'
+    assert_eq "$(systemctl is-active tenant@gamma || true)" failed
+    assert_eq "$(starts_of gamma)" "$starts"
+    eventually 10 no_network_of gamma || fail "left behind: $(network_of gamma)"
+    assert_ok tenantctl start gamma
 }
 
 test_status_ends_as_systemctl_does() {

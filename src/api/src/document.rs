@@ -26,6 +26,9 @@ pub struct Summary {
     pub memory_bytes: Option<u64>,
     /// Protections it runs without.
     pub missing: Vec<Feature>,
+    /// Why it was cut off: its fence did not hold when it was last tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<String>,
 }
 
 /// `tenantctl status`: what is wanted beside what was measured.

@@ -53,8 +53,14 @@ pub fn assemble(
         proof: &grant.allocation.proof,
         memory_max: limits.memory_max,
     };
-    let config =
-        description.config_file(template, &values, None).map_err(|error| refuse(error.to_string()))?;
+    let file = catalog.template_file(description);
+    let config = description
+        .check_settings((&file, template), &spec.settings)
+        .map_err(|error| Refusal::Settings { tenant: spec.id.clone(), cause: error.to_string() })
+        .and_then(|()| {
+            let made = description.config_file((&file, template), &values, &spec.settings);
+            made.map_err(|error| refuse(error.to_string()))
+        })?;
     let gateway = Gateway {
         runtime: description.name.clone(),
         version: grant.version,

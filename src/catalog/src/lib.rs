@@ -4,6 +4,8 @@
 
 mod assemble;
 mod read;
+mod version;
 
 pub use assemble::{Grant, assemble, complete};
 pub use read::{Catalog, CatalogError, read_settings, read_spec};
+pub use version::{kept_version, write_version};

@@ -21,8 +21,13 @@ pub enum CatalogError {
         remedy: &'static str,
     },
     /// No such runtime is shipped.
-    #[error("there is no runtime named {0:?}: \"tenantctl runtime list\" shows those there are")]
-    NoRuntime(String),
+    #[error("there is no runtime named {name:?}: tenantd knows {}", .known.join(", "))]
+    NoRuntime {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
     /// No spec of that tenant.
     #[error("there is no tenant {0}: \"tenantctl list\" shows those there are")]
     NoTenant(TenantId),
@@ -55,7 +60,7 @@ impl CatalogError {
             CatalogError::Read { .. } | CatalogError::Policies(_) | CatalogError::Description(_) => {
                 Exit::OsFile
             }
-            CatalogError::NoRuntime(_) | CatalogError::NoTenant(_) => Exit::NoInput,
+            CatalogError::NoRuntime { .. } | CatalogError::NoTenant(_) => Exit::NoInput,
             CatalogError::Settings(_) => Exit::Config,
             CatalogError::Spec(_) | CatalogError::Misnamed { .. } => Exit::Data,
         }
@@ -136,10 +141,19 @@ impl Catalog {
         Ok(names)
     }
 
+    /// Where a runtime's config template lies; empty for a runtime without one.
+    pub fn template_file(&self, description: &Description) -> String {
+        let config = description.config.as_ref();
+        config.map_or_else(String::new, |config| {
+            self.runtime_directory(&description.name).join(&config.template).display().to_string()
+        })
+    }
+
     /// One runtime's description and, where it has one, the text of its config template.
     pub fn runtime(&self, name: &str) -> Result<(Description, String), CatalogError> {
-        if name.contains(['/', '.']) || !self.runtimes()?.iter().any(|known| known == name) {
-            return Err(CatalogError::NoRuntime(name.chars().take(64).collect()));
+        let known = self.runtimes()?;
+        if !known.iter().any(|known| known == name) {
+            return Err(CatalogError::NoRuntime { name: name.chars().take(64).collect(), known });
         }
         let directory = self.runtime_directory(name);
         let read = |path: PathBuf| {

@@ -8,8 +8,8 @@ use crate::cli::SetArgs;
 use crate::create::{outcome, planned, without};
 use crate::failure::{Ended, Failure};
 use crate::output::clean;
-use crate::progress;
 use crate::session::Session;
+use crate::{progress, settings};
 
 /// Keys that `set` changes.
 pub(crate) const KEYS: &[&str] = &[
@@ -27,6 +27,7 @@ pub(crate) const KEYS: &[&str] = &[
     "limits.tasks_max",
     "limits.io_weight",
     "limits.disk_max",
+    "settings.",
 ];
 
 /// Changes a tenant's spec and makes the host follow.
@@ -90,6 +91,9 @@ pub(crate) fn edit(
 
 /// One assignment. An empty value takes the key out.
 fn assign(document: &mut DocumentMut, key: &str, text: &str) -> Result<(), Failure> {
+    if key.starts_with("settings.") {
+        return settings::assign(document, key, text);
+    }
     let (table, name): (&mut dyn TableLike, &str) = match key.split_once('.') {
         None => (document.as_table_mut(), key),
         Some((head @ ("limits" | "env"), name)) if !name.is_empty() => {
@@ -113,7 +117,7 @@ fn assign(document: &mut DocumentMut, key: &str, text: &str) -> Result<(), Failu
 }
 
 /// Replaces the value and keeps what stands around it: blanks and the comment behind it.
-fn put(table: &mut dyn TableLike, name: &str, mut value: Value) {
+pub(crate) fn put(table: &mut dyn TableLike, name: &str, mut value: Value) {
     match table.get_mut(name).and_then(Item::as_value_mut) {
         Some(known) => {
             *value.decor_mut() = known.decor().clone();
@@ -151,8 +155,8 @@ fn unknown(key: &str) -> Failure {
             "it is fixed when a tenant is made; delete the tenant and make it again".to_owned()
         }
         (false, _) => format!(
-            "there are {}NAME",
-            KEYS.join(", ").replace("env.", "env.NAME").replace("NAMENAME", "NAME")
+            "there are {}",
+            KEYS.join(", ").replace("env.", "env.NAME").replace("settings.", "settings.KEY")
         ),
     };
     Failure::new(Exit::Data, format!("{key:?} is no key that can be set: {hint}"))

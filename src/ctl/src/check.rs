@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use model::{Exit, Settings, SpecFile, TenantId};
+use catalog::Catalog;
+use model::{Exit, Settings, Spec, SpecFile, TenantId};
 use serde::Serialize;
 
 use crate::apply::{expand, read, twice};
 use crate::failure::{Ended, Failure};
+use crate::offline::of_catalog;
 use crate::session::Session;
 
 /// One file and what was found.
@@ -94,10 +96,23 @@ fn one(session: &mut Session, path: &Path, known: &mut BTreeMap<TenantId, String
         );
         return Err(Failure::new(Exit::Data, message));
     }
+    settings(session, &file, &spec)?;
     match known.insert(spec.id.clone(), file.clone()) {
         Some(other) => Err(twice(&spec.id, &other, &file)),
         None => Ok(()),
     }
+}
+
+/// What a spec adds to its gateway's configuration, against the shipped runtimes.
+fn settings(session: &Session, file: &str, spec: &Spec) -> Result<(), Failure> {
+    if spec.settings.is_empty() {
+        return Ok(());
+    }
+    let shipped = Catalog::open(&session.paths.policies()).map_err(of_catalog)?;
+    let (description, template) = shipped.runtime(&spec.runtime).map_err(of_catalog)?;
+    description
+        .check_settings((&shipped.template_file(&description), &template), &spec.settings)
+        .map_err(|error| Failure::new(Exit::Data, format!("{file}: {error}")))
 }
 
 /// A sentence that names its file once.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use api::Outcome;
-use model::{Exit, Limits, SpecFile};
+use model::{Exit, GatewaySettings, Limits, SpecFile};
 
 use crate::cli::CreateArgs;
 use crate::failure::{Ended, Failure};
@@ -113,6 +113,7 @@ fn from_arguments(arguments: &CreateArgs) -> Result<String, Failure> {
         accept_missing: arguments.accept_missing.clone(),
         limits,
         environment: arguments.environment.iter().cloned().collect(),
+        settings: GatewaySettings::default(),
     };
     Ok(spec.validate(&format!("tenant {}", arguments.tenant))?.to_toml()?)
 }

@@ -21,6 +21,7 @@ mod output;
 mod progress;
 mod runtime;
 mod session;
+mod settings;
 mod status;
 mod supervise;
 mod tty;

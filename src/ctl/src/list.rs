@@ -32,7 +32,7 @@ fn render(tenants: &[Summary], width: usize, palette: Palette) -> String {
             let missing: Vec<_> = tenant.missing.iter().map(|feature| feature.name()).collect();
             [
                 Cell::from(&tenant.id),
-                Cell::toned(tone_of(&tenant.state), &tenant.state),
+                state(tenant),
                 Cell::from(if tenant.enabled { "yes" } else { "no" }),
                 Cell::from(format!("{} {}", tenant.runtime, tenant.version).trim_end()),
                 Cell::from(&tenant.address),
@@ -45,6 +45,14 @@ fn render(tenants: &[Summary], width: usize, palette: Palette) -> String {
         })
         .collect();
     table(["TENANT", "STATE", "BOOT", "RUNTIME", "ADDRESS", "MEMORY", "MISSING"], &rows, width, palette)
+}
+
+/// A tenant that was cut off is not simply inactive.
+fn state(tenant: &Summary) -> Cell {
+    match tenant.alarm.is_some() && tenant.state != "active" {
+        true => Cell::toned(Tone::Bad, "cut off"),
+        false => Cell::toned(tone_of(&tenant.state), &tenant.state),
+    }
 }
 
 /// What a unit's `ActiveState` means to its operator.

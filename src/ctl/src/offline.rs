@@ -1,5 +1,6 @@
 //! `plan` and `explain`: the daemon's own functions, run here without a daemon and without privilege.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use api::Outcome;
@@ -79,7 +80,8 @@ fn wanted(session: &mut Session, file: &Path, facts: Option<&Path>) -> Result<(T
     let (name, text) = crate::apply::read(session, file)?;
     let written = SpecFile::parse(&name, &text)?;
     let settings = catalog::read_settings(&session.paths).map_err(of_catalog)?;
-    let version = written.version.clone();
+    let named = written.version.clone();
+    let kept = kept(session, &written)?;
     let spec = catalog::complete(written, &name, &settings)?;
     let shipped = Catalog::open(&session.paths.policies()).map_err(of_catalog)?;
     let (description, template) = shipped.runtime(&spec.runtime).map_err(of_catalog)?;
@@ -89,8 +91,18 @@ fn wanted(session: &mut Session, file: &Path, facts: Option<&Path>) -> Result<(T
             Failure::new(error.exit, format!("{error}; or describe a host with --facts FILE"))
         })?,
     };
-    let installs = description.install.is_some();
-    let version = version.or_else(|| newest(session, &description.name)).filter(|_| installs);
+    let meant = kept.or_else(|| newest(session, &description.name)).filter(|_| description.install.is_some());
+    let text = match (&named, &meant) {
+        (None, Some(version)) => catalog::write_version(&text, version),
+        _ => text,
+    };
+    let version = named.or(meant);
+    if version.is_none() && description.install.is_some() && !session.json {
+        session.note(&format!(
+            "# no version of runtime {0} is shown: none is installed here (\"tenantctl runtime install {0}\"), or only root may look",
+            description.name
+        ))?;
+    }
     let grant = Grant { allocation: first(&settings)?, version };
     let tenant = catalog::assemble(
         &shipped,
@@ -102,6 +114,16 @@ fn wanted(session: &mut Session, file: &Path, facts: Option<&Path>) -> Result<(T
     .map_err(of_refusal)?;
     let wanted = plan::wanted(LAYERS, &tenant, &facts).map_err(of_refusal)?;
     Ok((tenant, wanted))
+}
+
+/// The version that a tenant which exists keeps, as tenantd would; nothing where only root may look.
+fn kept(session: &Session, written: &SpecFile) -> Result<Option<String>, Failure> {
+    match catalog::read_spec(&session.paths, &written.id) {
+        Ok((on_disk, _)) => Ok(catalog::kept_version(written, Some(&on_disk)).map(str::to_owned)),
+        Err(CatalogError::NoTenant(_)) => Ok(None),
+        Err(CatalogError::Read { source, .. }) if source.kind() == ErrorKind::PermissionDenied => Ok(None),
+        Err(error) => Err(of_catalog(error)),
+    }
 }
 
 /// The newest installed version, where the store can be looked into.
@@ -130,7 +152,8 @@ fn read_json<T: DeserializeOwned>(session: &mut Session, file: &Path, what: &str
         .map_err(|error| Failure::new(Exit::Data, format!("{name}: does not describe {what}: {error}")))
 }
 
-fn of_catalog(error: CatalogError) -> Failure {
+/// An error about something shipped or configured.
+pub(crate) fn of_catalog(error: CatalogError) -> Failure {
     Failure::new(error.exit(), error.to_string())
 }
 

@@ -136,6 +136,14 @@ fn condition(status: &Status) -> Vec<(&'static str, Cell)> {
         let text = format!("{} (accepted)", missing.join(", "));
         lines.push(("missing", Cell::toned(Tone::Warning, text)));
     }
+    if let Some(why) = &status.summary.alarm {
+        lines.push(("fence", Cell::toned(Tone::Bad, format!("cut off: {why}"))));
+        let text = format!(
+            "run \"systemctl reload tenantd-fence\", then \"tenantctl start {}\" and \"systemctl start tenantd-selftest\", which tries it again",
+            status.summary.id
+        );
+        lines.push(("", Cell::toned(Tone::Warning, text)));
+    }
     if status.restart_needed {
         let text =
             format!("needed: its files changed since; run \"tenantctl restart {}\"", status.summary.id);

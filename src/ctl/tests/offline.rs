@@ -100,6 +100,33 @@ fn check_refuses_a_misnamed_spec_where_tenantd_would() {
 }
 
 #[test]
+fn settings_that_a_runtime_seals_or_has_no_file_for_are_found_by_check_and_by_plan() {
+    let gateway = "id = \"acme\"\nruntime = \"openclaw\"\n";
+    let host = Host::new()
+        .write("good.toml", &format!("{gateway}[settings.models]\nmode = \"merge\"\n"))
+        .write("sealed.toml", &format!("{gateway}[settings.gateway.auth]\nmode = \"none\"\n"))
+        .write("nofile.toml", &format!("{SPEC}[settings]\na = 1\n"));
+    assert_eq!(host.run("check @good.toml").out, "1 file is sound.\n");
+    let ended = host.run("plan @good.toml --facts @facts.json");
+    assert_eq!(ended.code, 0);
+    assert!(ended.err.contains("(\"tenantctl runtime install openclaw\")"), "{}", ended.err);
+    let template = host.at("usr/share/tenantd/policies/runtimes/openclaw/config.toml");
+    for (file, needle) in [
+        (
+            "sealed.toml",
+            format!("settings.gateway.auth.mode is sealed by the runtime, in {template}: take it out"),
+        ),
+        ("nofile.toml", "settings: runtime generic has no config file to add them to: take".to_owned()),
+    ] {
+        for line in [format!("check @{file}"), format!("plan @{file} --facts @facts.json")] {
+            let ended = host.run(&line);
+            assert_eq!(ended.code, 65, "{line}: {}", ended.err);
+            assert!(ended.err.contains(&needle), "{line}: {}", ended.err);
+        }
+    }
+}
+
+#[test]
 fn plan_prints_the_steps_in_order_with_no_daemon_and_no_privilege() {
     let host = Host::new().write("acme.toml", SPEC);
     let ended = host.run("plan @acme.toml --facts @facts.json");
@@ -112,6 +139,27 @@ fn plan_prints_the_steps_in_order_with_no_daemon_and_no_privilege() {
     let document: serde_json::Value = serde_json::from_str(&again.out).unwrap();
     assert_eq!(document["dry_run"], true);
     assert_eq!(document["steps"].as_array().unwrap().len(), steps.len());
+}
+
+#[test]
+fn plan_keeps_the_version_that_an_existing_tenant_runs() {
+    let spec = "id = \"acme\"\nruntime = \"openclaw\"\n";
+    let host = Host::new()
+        .write("acme.toml", spec)
+        .write("var/lib/tenantd/runtimes/openclaw/2026.8.1/manifest", "")
+        .write("var/lib/tenantd/runtimes/openclaw/2026.9.6/manifest", "");
+    let link = |ended: Ended| {
+        assert_eq!(ended.code, 0, "{}", ended.err);
+        ended.out.lines().find(|line| line.contains("/acme/runtime ")).unwrap().to_owned()
+    };
+    let new = link(host.run("plan @acme.toml --facts @facts.json"));
+    assert!(new.ends_with("/openclaw/2026.9.6"), "{new}");
+    let host = host.write("etc/tenantd/tenants.d/acme.toml", &format!("version = \"2026.8.1\"\n{spec}"));
+    let kept = link(host.run("plan @acme.toml --facts @facts.json"));
+    assert!(kept.ends_with("/openclaw/2026.8.1"), "{kept}");
+    let host = host.write("acme.toml", &format!("version = \"2026.9.6\"\n{spec}"));
+    let named = link(host.run("plan @acme.toml --facts @facts.json"));
+    assert!(named.ends_with("/openclaw/2026.9.6"), "{named}");
 }
 
 #[test]
@@ -132,7 +180,11 @@ fn plan_refuses_as_tenantd_would() {
         .write("bad.json", "{}x");
     for (line, code, needle) in [
         ("plan @big.toml --facts @facts.json", 65, "memory_max = 1T is more than this host has"),
-        ("plan @none.toml --facts @facts.json", 66, "no runtime named \"nothing\""),
+        (
+            "plan @none.toml --facts @facts.json",
+            66,
+            "no runtime named \"nothing\": tenantd knows generic, openclaw",
+        ),
         ("plan @acme.toml --facts @bad.json", 65, "bad.json: does not describe facts"),
         (
             "plan @acme.toml --facts @facts.json --observed @bad.json",

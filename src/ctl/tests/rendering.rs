@@ -40,6 +40,8 @@ fn summary(id: &str, state: &str) -> Summary {
         uid: 500_000,
         memory_bytes: (state == "active").then_some(746_586_112),
         missing: if state == "active" { vec![Feature::DiskQuota] } else { vec![] },
+        alarm: (id == "cut")
+            .then(|| "tenant cut: the fence does not hold: 10.210.0.1:1 could be reached".into()),
     }
 }
 
@@ -125,6 +127,8 @@ fn list_is_a_line_per_tenant() {
     golden("list.txt", &tenantctl(Fake::default().answer("list", json(&tenants)), "list"));
     golden("list.json", &tenantctl(Fake::default().answer("list", json(&tenants)), "list --json"));
     golden("list.txt", &tenantctl(Fake::default().answer("list", json(&tenants)), "status"));
+    let cut = vec![summary("cut", "inactive")];
+    golden("list-cut-off.txt", &tenantctl(Fake::default().answer("list", json(&cut)), "list"));
     let none = tenantctl(Fake::default().answer("list", "[]"), "list");
     assert_eq!(none.out, "No tenants. Make one with \"tenantctl create NAME --runtime RUNTIME\".\n");
 }
@@ -135,6 +139,7 @@ fn status_shows_what_was_measured_and_ends_as_systemctl_does() {
         ("status.txt", running(), 0),
         ("status-broken.txt", broken(), 3),
         ("status-stopped.txt", stopped(), 3),
+        ("status-cut-off.txt", Status { summary: summary("cut", "inactive"), ..stopped() }, 3),
     ] {
         let ended = tenantctl(Fake::default().answer("status", json(&status)), "status acme-corp");
         golden(file, &ended);

@@ -84,12 +84,13 @@ impl Service {
         entries.map(|entry| Ok(entry.and_then(|entry| entry.metadata()).map_err(unreadable)?.gid())).collect()
     }
 
-    /// The spec's text with the runtime version written down, and that version. A version that is left out becomes the
-    /// pinned or else the newest installed one, so that a tenant never changes version by itself.
+    /// The spec's text with the runtime version written down, and that version. One that is left out becomes the version of
+    /// the spec on disk, and for a new tenant the pinned or else the newest installed one.
     pub(crate) fn with_version(
         &self,
         written: SpecFile,
         text: &str,
+        on_disk: Option<&SpecFile>,
     ) -> Result<(String, Option<String>), Failure> {
         let (description, _) = self.catalog()?.runtime(&written.runtime)?;
         if description.install.is_none() {
@@ -104,7 +105,7 @@ impl Service {
                 )),
             };
         }
-        let chosen = match &written.version {
+        let chosen = match written.version.as_deref().or(catalog::kept_version(&written, on_disk)) {
             Some(version) => parse_version(version)?,
             None => self.default_version(&written.runtime)?,
         };
@@ -120,8 +121,7 @@ impl Service {
         if written.version.is_some() {
             return Ok((text.to_owned(), Some(chosen.to_string())));
         }
-        // In front, where a key is never inside a table; the operator's own lines and comments stay as they are.
-        Ok((format!("version = \"{chosen}\"\n{text}"), Some(chosen.to_string())))
+        Ok((catalog::write_version(text, chosen.as_str()), Some(chosen.to_string())))
     }
 
     /// The version new tenants get.

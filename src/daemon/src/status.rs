@@ -43,6 +43,7 @@ impl Service {
                 uid: allocation.uid,
                 memory_bytes,
                 missing,
+                alarm: self.alarm(&id)?,
                 id: id.to_string(),
             });
         }
@@ -70,6 +71,7 @@ impl Service {
                 uid: tenant.allocation.uid,
                 memory_bytes: if running { host::memory_current(&id.slice()) } else { None },
                 missing: wanted.missing.clone(),
+                alarm: self.alarm(id)?,
             },
             unit: id.unit(),
             sub_state: unit.sub_state.clone(),
@@ -87,6 +89,19 @@ impl Service {
             restart_needed: restart_needed(&self.paths.compiled(id), &unit)?,
             open_operation: lock(&self.database).open_operation(id)?,
         })
+    }
+
+    /// Why the self-test of the fence cut a tenant off, if it did.
+    fn alarm(&self, id: &TenantId) -> Result<Option<String>, Failure> {
+        let path = self.paths.alarm(id);
+        match std::fs::read_to_string(&path) {
+            Ok(why) => Ok(Some(why)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Failure::new(
+                Exit::Io,
+                format!("cannot read {}: {error}: see \"journalctl -u tenantd-selftest\"", path.display()),
+            )),
+        }
     }
 
     /// The steps `repair` would take. Whether the unit runs and is enabled is the operator's business, not drift.

@@ -23,7 +23,7 @@ impl Service {
         let id = written.id.clone();
         let _occupied = self.occupy(&id)?;
         self.refuse_existing(&id)?;
-        let (text, version) = self.with_version(written, text)?;
+        let (text, version) = self.with_version(written, text, None)?;
         let allocation = self.choose_allocation(&id)?;
         let file = self.paths.spec(&id).display().to_string();
         let tenant = self.assemble(&file, &text, Grant { allocation: allocation.clone(), version })?;
@@ -68,8 +68,8 @@ impl Service {
         let id = written.id.clone();
         let _occupied = self.occupy(&id)?;
         let allocation = self.existing(&id)?;
-        let (_, before) = catalog::read_spec(&self.paths, &id)?;
-        let (text, version) = self.with_version(written, text)?;
+        let (on_disk, before) = catalog::read_spec(&self.paths, &id)?;
+        let (text, version) = self.with_version(written, text, Some(&on_disk))?;
         let file = self.paths.spec(&id).display().to_string();
         let tenant = self.assemble(&file, &text, Grant { allocation: allocation.clone(), version })?;
         let wanted = wanted(LAYERS, &tenant, &self.facts()?)?;

@@ -9,6 +9,7 @@ mod compiled;
 mod exit;
 mod facts;
 mod feature;
+mod gateway_settings;
 mod id;
 mod limits;
 mod paths;
@@ -25,6 +26,7 @@ pub use compiled::{
 pub use exit::Exit;
 pub use facts::{Controller, Facts};
 pub use feature::Feature;
+pub use gateway_settings::GatewaySettings;
 pub use id::{IdError, TenantId};
 pub use limits::{ByteSize, CpuQuota, LimitError, Limits};
 pub use paths::{Paths, cell};

@@ -85,6 +85,16 @@ impl Paths {
         self.at("run/netns").join(format!("t-{}", id.system_name()))
     }
 
+    /// `/run/tenantd/alarms`: tenants that were cut off because their fence did not hold.
+    pub fn alarms(&self) -> PathBuf {
+        self.at("run/tenantd/alarms")
+    }
+
+    /// Why one tenant was cut off, as long as that stands.
+    pub fn alarm(&self, id: &TenantId) -> PathBuf {
+        self.alarms().join(id.system_name())
+    }
+
     /// The place where enabling a tenant puts its link.
     pub fn enabled_units(&self) -> PathBuf {
         self.at("etc/systemd/system/tenants.target.wants")

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Feature, LimitError, Limits, TenantId};
+use crate::{Feature, GatewaySettings, LimitError, Limits, TenantId};
 
 /// Why a spec is refused. Every message is one sentence with object, cause and remedy.
 #[derive(Debug, Error)]
@@ -72,6 +72,9 @@ pub struct SpecFile {
     /// More environment variables for the gateway; names that steer the loader or the runtime are refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
+    /// Keys added to the gateway's configuration file, for runtimes that have one; never secrets.
+    #[serde(default, skip_serializing_if = "GatewaySettings::is_empty")]
+    pub settings: GatewaySettings,
 }
 
 fn is_default(limits: &Limits) -> bool {

@@ -38,6 +38,16 @@ pub enum Error {
     /// The self-test found that the fence does not hold.
     #[error("the fence does not hold: {0}")]
     Breach(String),
+    /// Tenants are cut off, now or since an earlier self-test.
+    #[error(
+        "{many} tenant(s) are cut off until their fence is seen to hold again; {first}; run \"systemctl reload tenantd-fence.service\", start the tenant, then \"systemctl start tenantd-selftest.service\""
+    )]
+    CutOff {
+        /// How many.
+        many: usize,
+        /// Why the first one is.
+        first: String,
+    },
     /// Some tenants failed; each was reported by itself.
     #[error("{failed} of {all} tenants failed: {first}")]
     Several {
@@ -76,7 +86,7 @@ impl Error {
             Self::File { .. } => Exit::OsFile,
             Self::Fence(_) => Exit::Unavailable,
             Self::Kernel { .. } => Exit::Os,
-            Self::Breach(_) => Exit::Software,
+            Self::Breach(_) | Self::CutOff { .. } => Exit::Software,
             Self::Several { first, .. } => first.exit(),
             Self::Tenant { source, .. } => source.exit(),
         }

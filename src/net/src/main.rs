@@ -5,6 +5,7 @@
 //! be repeated and may follow a run that was killed half-way. Reads one compiled file and its own record, nothing else.
 #![forbid(unsafe_code)]
 
+mod alarm;
 mod check;
 mod down;
 mod element;

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use crate::error::Error;
 use crate::route::{self, find};
-use crate::{down, element, message, namespace, nft, record};
+use crate::{alarm, down, element, message, namespace, nft, record};
 
 /// A refusal comes at once; only a fence that is not there, or one that drops, takes longer.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -35,25 +35,36 @@ pub fn selftest(tenant: &TenantId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Tests every tenant that is up, reports each that fails, cuts it off and has it stopped.
+/// Tests every tenant that is up, reports each that fails, cuts it off and has it stopped. Fails for as long as a tenant is
+/// cut off, whenever that was: a unit that fails once and succeeds five minutes later is seen by nobody.
 pub fn selftest_all() -> Result<(), Error> {
     let tenants = record::all()?;
     let mut failures = Vec::new();
     for tenant in &tenants {
-        if let Err(error) = steady(tenant) {
-            let error = error.of(tenant);
-            drop(writeln!(io::stderr(), "{error}: cutting it off and stopping it"));
-            // Its links first: a gateway may take minutes to stop.
-            let cut = down::down(tenant).and_then(|()| down::sweep());
-            stop(tenant)?;
-            cut.map_err(|error| error.of(tenant))?;
-            failures.push(error);
-        }
+        let done = match steady(tenant) {
+            Ok(()) => alarm::clear(tenant),
+            Err(error) => cut_off(tenant, &error.of(tenant).to_string()),
+        };
+        failures.extend(done.err().map(|error| error.of(tenant)));
     }
-    match (failures.len(), failures.into_iter().next()) {
-        (failed, Some(first)) => Err(Error::Several { failed, all: tenants.len(), first: Box::new(first) }),
-        (_, None) => Ok(()),
+    if let Some(first) = failures.pop() {
+        let failed = failures.len() + 1;
+        return Err(Error::Several { failed, all: tenants.len(), first: Box::new(first) });
     }
+    let standing = alarm::standing()?;
+    match standing.first() {
+        Some(first) => Err(Error::CutOff { many: standing.len(), first: first.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Takes a tenant's links away, then has it stopped: a gateway may take minutes to stop. Goes on after a failure.
+fn cut_off(tenant: &TenantId, why: &str) -> Result<(), Error> {
+    drop(writeln!(io::stderr(), "{why}: cutting it off and stopping it"));
+    let noted = alarm::raise(tenant, why);
+    let cut = down::down(tenant).and_then(|()| down::sweep());
+    let stopped = stop(tenant);
+    cut.and(stopped).and(noted)
 }
 
 /// The self-test, not confused by a network that is being put up or taken down meanwhile.

@@ -54,6 +54,14 @@ pub enum Refusal {
         /// Cause and remedy.
         cause: String,
     },
+    /// The spec adds settings that the runtime seals or has no place for.
+    #[error("tenant {tenant}: {cause}")]
+    Settings {
+        /// Whose settings.
+        tenant: TenantId,
+        /// Key, cause and remedy.
+        cause: String,
+    },
     /// Two layers disagree: a fault of the program.
     #[error("tenant {tenant}: {conflict}")]
     Conflict {
@@ -69,7 +77,7 @@ impl Refusal {
     pub fn exit(&self) -> Exit {
         match self {
             Refusal::Missing { .. } | Refusal::Kernel { .. } => Exit::Os,
-            Refusal::AboveHost { .. } => Exit::Data,
+            Refusal::AboveHost { .. } | Refusal::Settings { .. } => Exit::Data,
             Refusal::Runtime { .. } => Exit::Config,
             Refusal::Conflict { .. } => Exit::Software,
         }

@@ -103,14 +103,29 @@ impl StoreError {
     /// The exit code for it.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::DiskFull { .. } => Exit::CantCreate,
-            Self::Io { .. } => Exit::Io,
-            Self::AlreadyInstalled { .. } | Self::Name(_) => Exit::Usage,
+            Self::DiskFull { .. } | Self::Io { .. } => Exit::Io,
+            Self::AlreadyInstalled { .. } => Exit::CantCreate,
+            Self::Name(_) => Exit::Usage,
             Self::NotInstalled { .. } => Exit::NoInput,
             Self::Irregular { .. }
             | Self::Program { .. }
             | Self::Manifest { .. }
             | Self::Provenance { .. } => Exit::Data,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_ends_with_the_code_that_the_table_gives_full_disks() {
+        for errno in [Errno::ENOSPC, Errno::EDQUOT] {
+            let error = StoreError::io("write", Path::new("/x"))(errno);
+            assert!(matches!(error, StoreError::DiskFull { .. }), "{error}");
+            assert_eq!(error.exit().code(), 74, "{error}");
+        }
+        assert_eq!(StoreError::io("write", Path::new("/x"))(Errno::EIO).exit().code(), 74);
     }
 }

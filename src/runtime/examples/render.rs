@@ -6,7 +6,7 @@ use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
 
-use model::{Proof, TenantId};
+use model::{GatewaySettings, Proof, TenantId};
 use runtime::{Access, Description, Values};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -34,7 +34,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = match &description.config {
         Some(config) => {
             let template = std::fs::read_to_string(directory.join(&config.template))?;
-            description.config_file(&template, &values, None)?.map(|file| file.text)
+            description
+                .config_file((&config.template, &template), &values, &GatewaySettings::default())?
+                .map(|file| file.text)
         }
         None => None,
     };

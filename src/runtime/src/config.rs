@@ -38,12 +38,20 @@ pub enum ConfigError {
         key: String,
     },
     /// The tenant's own settings would change what the template seals.
-    #[error("{tenant}: setting {key} is set by the runtime's template and cannot be changed: leave it out")]
+    #[error("settings.{key} is sealed by the runtime, in {file}: take it out of the spec")]
     Sealed {
-        /// The tenant.
-        tenant: String,
+        /// Name of the template.
+        file: String,
         /// Path of the key.
         key: String,
+    },
+    /// The tenant has settings and the runtime no file for them.
+    #[error(
+        "settings: runtime {runtime} has no config file to add them to: take [settings] out of the spec, and use command or [environment]"
+    )]
+    NoFile {
+        /// The runtime.
+        runtime: String,
     },
 }
 
@@ -61,18 +69,29 @@ pub(crate) fn check(file: &str, template: &str) -> Result<(), ConfigError> {
     walk(file, "", &read(file, template)?, &mut |_| Value::Null).map(drop)
 }
 
+/// Whether `extra` changes none of the template's keys, with no tenant at hand.
+pub(crate) fn check_extra(file: &str, template: &str, extra: &Map<String, Value>) -> Result<(), ConfigError> {
+    let mut shape = walk(file, "", &read(file, template)?, &mut |_| Value::Null)?;
+    add(file, &mut shape, extra)
+}
+
 /// Renders `template` for one tenant. `extra` adds keys of the tenant's own, and may change none of the template's.
 pub(crate) fn render(
     file: &str,
     template: &str,
     values: &Values<'_>,
-    extra: Option<&Map<String, Value>>,
+    extra: &Map<String, Value>,
 ) -> Result<String, ConfigError> {
     let mut rendered = walk(file, "", &read(file, template)?, &mut |text| text.value(values))?;
-    if let (Some(extra), Value::Object(rendered)) = (extra, &mut rendered) {
-        merge(values, "", rendered, extra)?;
-    }
+    add(file, &mut rendered, extra)?;
     Ok(format!("{rendered:#}\n"))
+}
+
+fn add(file: &str, rendered: &mut Value, extra: &Map<String, Value>) -> Result<(), ConfigError> {
+    match rendered {
+        Value::Object(rendered) => merge(file, "", rendered, extra),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Ok(()),
+    }
 }
 
 fn read(file: &str, template: &str) -> Result<toml::Value, ConfigError> {
@@ -118,8 +137,9 @@ fn below(key: &str, name: &str) -> String {
     if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
 }
 
+/// Two tables become one; any other key that is there already is sealed, whatever value it would get.
 fn merge(
-    values: &Values<'_>,
+    file: &str,
     key: &str,
     rendered: &mut Map<String, Value>,
     extra: &Map<String, Value>,
@@ -128,9 +148,8 @@ fn merge(
         let key = below(key, name);
         match (rendered.get_mut(name), addition) {
             (None, addition) => drop(rendered.insert(name.clone(), addition.clone())),
-            (Some(Value::Object(inner)), Value::Object(addition)) => merge(values, &key, inner, addition)?,
-            (Some(same), addition) if same == addition => {}
-            (Some(_), _) => return Err(ConfigError::Sealed { tenant: values.tenant.to_string(), key }),
+            (Some(Value::Object(inner)), Value::Object(addition)) => merge(file, &key, inner, addition)?,
+            (Some(_), _) => return Err(ConfigError::Sealed { file: file.to_owned(), key }),
         }
     }
     Ok(())
@@ -148,8 +167,9 @@ mod tests {
     fn rendered(extra: Value) -> Result<Value, ConfigError> {
         let mut result = Ok(Value::Null);
         with_acme(|values| {
-            result = render("c.toml", TEMPLATE, values, extra.as_object())
-                .map(|text| serde_json::from_str(&text).unwrap());
+            let extra = extra.as_object().cloned().unwrap_or_default();
+            result =
+                render("c.toml", TEMPLATE, values, &extra).map(|text| serde_json::from_str(&text).unwrap());
         });
         result
     }
@@ -169,11 +189,14 @@ mod tests {
         for extra in [
             json!({"gateway": 1}),
             json!({"gateway": {"auth": []}}),
-            json!({"gateway": {"port": 1}}),
+            json!({"gateway": {"port": 18789}}),
             json!({"gateway": {"auth": {"required": []}}}),
         ] {
-            let message = rendered(extra).unwrap_err().to_string();
-            assert!(message.starts_with("acme-corp: setting gateway"), "{message}");
+            let error = rendered(extra.clone()).unwrap_err();
+            let message = error.to_string();
+            assert!(message.starts_with("settings.gateway"), "{message}");
+            assert!(message.contains("sealed by the runtime, in c.toml: "), "{message}");
+            assert_eq!(check_extra("c.toml", TEMPLATE, extra.as_object().unwrap()), Err(error));
         }
     }
 
@@ -195,7 +218,7 @@ mod tests {
         fn no_value_changes_the_shape_of_the_file(origin in ".{0,40}") {
             with_acme(|values| {
                 let values = Values { origins: std::slice::from_ref(&origin), ..values.clone() };
-                let text = render("c.toml", TEMPLATE, &values, None).unwrap();
+                let text = render("c.toml", TEMPLATE, &values, &Map::new()).unwrap();
                 let config: Value = serde_json::from_str(&text).unwrap();
                 assert_eq!(config["gateway"]["origins"], json!([origin]));
                 assert_eq!(config["gateway"].as_object().unwrap().len(), 4);

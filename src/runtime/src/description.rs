@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use model::Limits;
+use model::{GatewaySettings, Limits};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -215,6 +215,19 @@ impl Description {
         self.config.as_ref().map_or(Ok(()), |config| config::check(&config.template, template))
     }
 
+    /// Whether a tenant may have these settings of its own. `file` names the template in messages.
+    pub fn check_settings(
+        &self,
+        (file, template): (&str, &str),
+        settings: &GatewaySettings,
+    ) -> Result<(), ConfigError> {
+        match (&self.config, settings.is_empty()) {
+            (_, true) => Ok(()),
+            (Some(_), false) => config::check_extra(file, template, settings.as_map()),
+            (None, false) => Err(ConfigError::NoFile { runtime: self.name.clone() }),
+        }
+    }
+
     /// Program and arguments. `command` is the spec's, for runtimes without a program of their own.
     pub fn argv(&self, values: &Values<'_>, command: &[String]) -> Result<Vec<String>, RenderError> {
         match (self.command.is_empty(), command.is_empty()) {
@@ -236,15 +249,17 @@ impl Description {
         spec.clone().into_iter().chain(own).collect()
     }
 
-    /// The config file, from the template that [`Config::template`] names. `extra` are the tenant's own settings.
+    /// The config file, from the template that [`Config::template`] names, with the tenant's own settings added. `file` names
+    /// the template in messages.
     pub fn config_file(
         &self,
-        template: &str,
+        (file, template): (&str, &str),
         values: &Values<'_>,
-        extra: Option<&serde_json::Map<String, serde_json::Value>>,
+        settings: &GatewaySettings,
     ) -> Result<Option<ConfigFile>, ConfigError> {
+        self.check_settings((file, template), settings)?;
         let Some(config) = &self.config else { return Ok(None) };
-        let text = config::render(&config.template, template, values, extra)?;
+        let text = config::render(file, template, values, settings.as_map())?;
         Ok(Some(ConfigFile { name: config.target.clone(), text }))
     }
 

@@ -9,7 +9,7 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use model::{ByteSize, Proof, TenantId};
+use model::{ByteSize, GatewaySettings, Proof, TenantId};
 use runtime::{Access, Description, Install, Origin, Values};
 
 fn directory(name: &str) -> PathBuf {
@@ -37,9 +37,40 @@ fn with_acme(access: &[Access], test: impl FnOnce(&Values<'_>)) {
 
 fn openclaw_config(values: &Values<'_>) -> serde_json::Value {
     let template = std::fs::read_to_string(directory("openclaw").join("config.toml")).unwrap();
-    let file = shipped("openclaw").config_file(&template, values, None).unwrap().unwrap();
+    let file = shipped("openclaw")
+        .config_file(("config.toml", &template), values, &GatewaySettings::default())
+        .unwrap()
+        .unwrap();
     assert_eq!(file.name, "openclaw.json");
     serde_json::from_str(&file.text).unwrap()
+}
+
+#[test]
+fn a_tenants_settings_are_added_and_cannot_reach_what_is_sealed() {
+    let template = std::fs::read_to_string(directory("openclaw").join("config.toml")).unwrap();
+    let with = |settings: &str| {
+        let settings = GatewaySettings::try_from(settings.parse::<toml::Table>().unwrap()).unwrap();
+        let mut made = None;
+        with_acme(&[], |values| {
+            let source = ("config.toml", template.as_str());
+            made = Some(shipped("openclaw").config_file(source, values, &settings).map(Option::unwrap));
+        });
+        made.unwrap()
+    };
+    let text = with("models.mode = \"merge\"\nagents.defaults.model.primary = \"a/b\"\n").unwrap().text;
+    let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(config["models"], serde_json::json!({"mode": "merge", "catalogRefresh": {"enabled": false}}));
+    assert_eq!(config["agents"]["defaults"]["model"]["primary"], "a/b");
+    // A table that a placeholder makes is sealed as a whole, although the tenant's own is empty.
+    for sealed in ["gateway.auth.identityScopes.eve = [\"operator.admin\"]", "gateway.port = 18789"] {
+        let message = with(sealed).unwrap_err().to_string();
+        let key = sealed.split(" =").next().unwrap().trim_end_matches(".eve");
+        let expected = format!("settings.{key} is sealed by the runtime, in config.toml: ");
+        assert!(message.starts_with(&expected), "{message}");
+    }
+    let settings = GatewaySettings::try_from("a = 1".parse::<toml::Table>().unwrap()).unwrap();
+    let message = shipped("generic").check_settings(("", ""), &settings).unwrap_err().to_string();
+    assert!(message.contains("runtime generic has no config file"), "{message}");
 }
 
 #[test]

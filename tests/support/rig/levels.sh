@@ -42,7 +42,11 @@ level_make() {
     host_stop "$name"
 }
 
-level_package_inputs() { build_deb; }
+# The package itself, not its path: TENANTD_DEB may name a file that is built anew in its place.
+level_package_inputs() {
+    local deb
+    deb=$(build_deb) && sha256sum <"$deb"
+}
 
 # level_package NAME KIND: install the package as an administrator would.
 level_package() {

@@ -102,6 +102,9 @@ pub enum Verb {
         arguments: Vec<String>,
     },
     /// Run a command in a tenant's cell, under the confinement of its gateway
+    ///
+    /// The tenant need not run: in one that is stopped or has failed, to repair it, the command gets the tenant's network
+    /// for as long as it runs. Its gateway is never started by this.
     #[command(after_help = EXEC_EXAMPLES)]
     Exec(ExecArgs),
     /// Make a tenant's objects on this host what its spec says
@@ -143,8 +146,8 @@ pub struct SetArgs {
     /// Name of the tenant
     #[arg(add = ArgValueCandidates::new(complete::tenants))]
     pub tenant: TenantId,
-    /// What to change: version, description, port, origins, accept_missing, env.NAME, limits.NAME; an empty value
-    /// takes the key out, so that the default holds again
+    /// What to change: version, description, port, origins, accept_missing, env.NAME, limits.NAME, settings.KEY; an
+    /// empty value takes the key out, so that the default holds again
     #[arg(required = true, value_name = "KEY=VALUE", value_parser = value::assignment, add = ArgValueCandidates::new(complete::keys))]
     pub assignments: Vec<(String, String)>,
     /// Only show the steps
@@ -229,7 +232,8 @@ const SET_EXAMPLES: &str = "\
 Examples:
   tenantctl set acme limits.memory_max=2G limits.cpu_quota=150%
   tenantctl set acme version=2026.9.6
-  tenantctl set acme env.TZ=Europe/Berlin limits.disk_max=";
+  tenantctl set acme env.TZ=Europe/Berlin limits.disk_max=
+  tenantctl set acme settings.models.mode=merge";
 
 const APPLY_EXAMPLES: &str = "\
 Examples:

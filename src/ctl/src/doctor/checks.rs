@@ -32,6 +32,7 @@ pub(super) fn checks(found: &Evidence) -> Vec<Check> {
     report.push(pool("address pools", &found.address_conflicts));
     report.extend([
         fence(found),
+        self_test(found),
         daemon(found),
         tiocsti(found),
         user_namespaces(found),
@@ -173,6 +174,18 @@ fn fence(found: &Evidence) -> Check {
     }
 }
 
+/// The self-test fails for as long as a tenant is cut off.
+fn self_test(found: &Evidence) -> Check {
+    let remedy = "see \"journalctl -u tenantd-selftest -p crit\"; systemctl reload tenantd-fence, then start the tenants that \"tenantctl list\" shows as cut off";
+    match &found.self_test {
+        Ok(state) if state == "failed" => {
+            check(MISSING, "self-test", "the fence was seen not to hold, or could not be tried", remedy)
+        }
+        Ok(_) => check(OK, "self-test", "of the fence: no tenant is cut off", ""),
+        Err(why) => check(WARNING, "self-test", format!("cannot be asked about: {why}"), remedy),
+    }
+}
+
 fn daemon(found: &Evidence) -> Check {
     let remedy = "systemctl start tenantd, and see \"journalctl -u tenantd\"";
     match &found.daemon {
@@ -256,6 +269,7 @@ mod tests {
             nss_systemd: true,
             polkit: true,
             fence: Ok("active".into()),
+            self_test: Ok("inactive".into()),
             daemon: Ok("active".into()),
             uid_conflicts: Ok(Vec::new()),
             address_conflicts: Ok(Vec::new()),
@@ -302,6 +316,7 @@ mod tests {
             ("polkit", WARNING, Box::new(|e| e.polkit = false)),
             ("settings", MISSING, Box::new(|e| e.settings = Err("bad".into()))),
             ("fence", MISSING, Box::new(|e| e.fence = Ok("inactive".into()))),
+            ("self-test", MISSING, Box::new(|e| e.self_test = Ok("failed".into()))),
             ("tenantd", WARNING, Box::new(|e| e.daemon = Ok("failed".into()))),
             ("TIOCSTI", WARNING, Box::new(|e| e.legacy_tiocsti = "1".into())),
             (

@@ -20,6 +20,8 @@ pub(super) struct Evidence {
     pub(super) polkit: bool,
     /// `ActiveState` of the fence's unit.
     pub(super) fence: Result<String, String>,
+    /// `ActiveState` of the unit that tries the fence.
+    pub(super) self_test: Result<String, String>,
     /// `ActiveState` of the daemon's unit.
     pub(super) daemon: Result<String, String>,
     /// What the uid pool meets on this host.
@@ -56,6 +58,7 @@ pub(super) fn gather(paths: &Paths) -> Evidence {
             .iter()
             .any(|file| paths.root().join(file).exists()),
         fence: state("tenantd-fence.service"),
+        self_test: state("tenantd-selftest.service"),
         daemon: state("tenantd.service"),
         uid_conflicts: host::pools::uid_conflicts(paths, pools.uids, &BTreeSet::new())
             .map_err(|error| error.to_string()),
