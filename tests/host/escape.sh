@@ -45,6 +45,7 @@ beta=$beta
 alpha-gateway=$(partner_of "$alpha")
 beta-gateway=$(partner_of "$beta")
 beta-pid=$(systemctl show -P MainPID tenant@beta.service)
+beta-uid=$(id -u t-beta)
 beta-data=/var/lib/tenants/beta
 beta-secret=/var/lib/tenants/beta/state/escape-secret
 beta-compiled=/var/lib/tenantd/compiled/beta

@@ -16,6 +16,8 @@ import termios
 import time
 
 PATIENCE = 20
+# A program that asks for a password may throw away what was typed before it turned the echo off.
+FINGERS = 0.3
 
 
 def resize(terminal, rows, columns):
@@ -48,6 +50,7 @@ def main():
             if send.startswith("RESIZE "):
                 resize(terminal, *map(int, send.split()[1:]))
             else:
+                time.sleep(FINGERS)
                 os.write(terminal, send.encode().decode("unicode_escape").encode())
             until = time.time() + PATIENCE
     print(shown.replace("\r\n", "\n"))

@@ -114,8 +114,8 @@ pub(crate) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// A spec's largest size; more is no spec, and is not held in memory to find out.
-const MOST_BYTES: u64 = 1 << 20;
+/// A file's largest size; more is no spec, and is not held in memory to find out.
+const MOST_BYTES: u64 = SpecFile::MOST_BYTES as u64;
 
 /// Reads a file, or standard input for `-`, and says how it is called in messages.
 pub(crate) fn read(session: &mut Session, path: &Path) -> Result<(String, String), Failure> {

@@ -110,10 +110,16 @@ const REFUSED_NAMES: &[&str] = &[
 ];
 
 impl SpecFile {
+    /// A spec's largest size; more is no spec.
+    pub const MOST_BYTES: usize = 1 << 20;
+
     /// Reads TOML. `file` names the text in messages.
     pub fn parse(file: &str, text: &str) -> Result<Self, SpecError> {
-        toml::from_str(text)
-            .map_err(|error| SpecError::Syntax { file: file.to_owned(), text: error.to_string() })
+        let refuse = |text| SpecError::Syntax { file: file.to_owned(), text };
+        if text.len() > Self::MOST_BYTES {
+            return Err(refuse("larger than 1 MiB: this is no spec".to_owned()));
+        }
+        toml::from_str(text).map_err(|error| refuse(shown(&error)))
     }
 
     /// Writes TOML.
@@ -174,6 +180,12 @@ impl SpecFile {
         }
         Ok(Spec(self))
     }
+}
+
+/// What the reader says, with the line it points at; without the line where that is too long to be read.
+fn shown(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    if text.len() <= 4096 { text } else { error.message().chars().take(1000).collect() }
 }
 
 fn check_variable(name: &str, value: &str) -> Result<(), &'static str> {

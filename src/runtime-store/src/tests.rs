@@ -1,9 +1,11 @@
 //! The store on a real file system, as whoever runs the tests.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
+use nix::sys::stat::Mode;
 use runtime::{Origin, Provenance, Version};
 
 use crate::{Incoming, Installed, Progress, SealedTree, Store, StoreError};
@@ -25,6 +27,17 @@ fn put(path: &Path, content: &[u8], mode: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// So many directories one in the other: no path is long enough to name the last one. Read-only, as in a sealed tree.
+fn nest(top: &Path, depth: usize) {
+    let mut dir = crate::store::open_dir(fs::File::open(top).unwrap().as_fd(), ".").unwrap();
+    for _ in 0..depth {
+        nix::sys::stat::mkdirat(&dir, "deep", Mode::from_bits_truncate(0o755)).unwrap();
+        let inner = crate::store::open_dir(dir.as_fd(), "deep").unwrap();
+        nix::sys::stat::fchmod(&dir, Mode::from_bits_truncate(0o555)).unwrap();
+        dir = inner;
+    }
 }
 
 fn own_program() -> Vec<u8> {
@@ -86,6 +99,19 @@ fn a_filled_tree_becomes_a_sealed_version_by_one_rename() {
 }
 
 #[test]
+fn a_tree_of_any_depth_is_deleted_on_a_small_stack() {
+    let fixture = fixture();
+    let work = move || {
+        let (incoming, tree) = fill(&fixture.store, "op-1");
+        nest(&tree.join("app"), 3000);
+        drop(incoming);
+        left_in_incoming(&fixture.store)
+    };
+    let worker = std::thread::Builder::new().stack_size(256 << 10).spawn(work).unwrap();
+    assert_eq!(worker.join().unwrap(), 0);
+}
+
+#[test]
 fn two_installations_of_one_content_have_one_hash() {
     let (one, other) = (fixture(), fixture());
     let (incoming, tree) = fill(&other.store, "op-2");
@@ -97,7 +123,7 @@ fn two_installations_of_one_content_have_one_hash() {
 #[test]
 fn what_cannot_be_trusted_is_refused_and_nothing_is_left() {
     type Spoil = fn(&Path);
-    let cases: [(&str, Spoil); 9] = [
+    let cases: [(&str, Spoil); 10] = [
         ("is setuid", |tree| put(&tree.join("app/su"), b"", 0o4755)),
         ("is setuid", |tree| put(&tree.join("app/sg"), b"", 0o2755)),
         ("hard link", |tree| fs::hard_link(tree.join("app/main.js"), tree.join("app/again")).unwrap()),
@@ -105,14 +131,14 @@ fn what_cannot_be_trusted_is_refused_and_nothing_is_left() {
         ("leaves the tree", |tree| symlink("../../../x", tree.join("app/up")).unwrap()),
         ("leads nowhere", |tree| symlink("gone", tree.join("app/gone")).unwrap()),
         ("named pipe", |tree| {
-            let mode = nix::sys::stat::Mode::S_IRWXU;
-            nix::unistd::mkfifo(&tree.join("app/pipe"), mode).unwrap();
+            nix::unistd::mkfifo(&tree.join("app/pipe"), Mode::S_IRWXU).unwrap();
         }),
         ("built for aarch64", |tree| {
             let mut program = own_program();
             program[18] = 183;
             put(&tree.join("node/bin/node"), &program, 0o755);
         }),
+        ("nests too deep", |tree| nest(&tree.join("app"), 100)),
         ("plain UTF-8", |tree| put(&tree.join("app/a\nb"), b"", 0o644)),
     ];
     for (needle, spoil) in cases {

@@ -29,7 +29,7 @@ pub struct Progress {
 }
 
 /// Deeper than any package nests; bounds the recursion.
-const DEEPEST: usize = 64;
+pub(crate) const DEEPEST: usize = 64;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {

@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     reason = "a panic is a failed test; tests start the program and make plain files"
 )]
 
@@ -12,6 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use proptest::prelude::*;
 use runtime::Line;
 
 const INTEGRITY: &str =
@@ -161,6 +163,67 @@ fn a_missing_or_damaged_archive_is_named() {
     fs::write(&archive, "no archive").unwrap();
     let outcome = fetch(&[], &["--from", archive.to_str().unwrap()]);
     assert_eq!(outcome.code, 65, "{}", outcome.error());
+}
+
+/// One member of a tar archive (tar(5), ustar): a file with one byte in it, or a link.
+fn member(name: &str, link: Option<&str>) -> Vec<u8> {
+    let mut header = vec![0; 512];
+    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
+    put(0, name);
+    put(100, "0000755");
+    put(124, if link.is_some() { "00000000000" } else { "00000000001" });
+    put(136, "00000000000");
+    put(148, "        ");
+    put(156, if link.is_some() { "2" } else { "0" });
+    put(157, link.unwrap_or_default());
+    put(257, "ustar\x0000");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    if link.is_none() {
+        header.extend([b"x".to_vec(), vec![0; 511]].concat());
+    }
+    header
+}
+
+#[test]
+fn an_archive_writes_nothing_outside_its_place() {
+    let outside = tempfile::tempdir().unwrap();
+    let target = outside.path().to_str().unwrap();
+    let absolute = format!("{target}/absolute");
+    let climbing = format!("../../../../../../../../../..{target}/climbing");
+    for members in [
+        vec![member(&absolute, None)],
+        vec![member(&climbing, None)],
+        vec![member("way", Some(target)), member("way/through", None)],
+        vec![member("node", Some(target)), member("node/bin/node", None), member("app", Some(target))],
+    ] {
+        let archive = tempfile::NamedTempFile::new().unwrap();
+        fs::write(archive.path(), [members.concat(), vec![0; 1024]].concat()).unwrap();
+        let outcome = fetch(&[], &["--from", archive.path().to_str().unwrap()]);
+        assert_eq!(outcome.code, 65, "{}", outcome.error());
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0, "{}", outcome.error());
+    }
+    // The positive control: made so, an archive is read.
+    let archive = tempfile::NamedTempFile::new().unwrap();
+    fs::write(archive.path(), [member("node/bin/node", None), vec![0; 1024]].concat()).unwrap();
+    let outcome = fetch(&[], &["--from", archive.path().to_str().unwrap()]);
+    assert!(outcome.error().contains("no directory app"), "{}", outcome.error());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+
+    #[test]
+    fn an_archive_of_any_bytes_is_one_sentence(
+        start in prop::sample::select(vec![&b""[..], b"\x1f\x8b\x08\0", b"\xfd7zXZ\0", b"BZh9", b"\x28\xb5\x2f\xfd"]),
+        bytes in prop::collection::vec(any::<u8>(), 0..2048),
+    ) {
+        let archive = tempfile::NamedTempFile::new().unwrap();
+        fs::write(archive.path(), [start, &bytes].concat()).unwrap();
+        let outcome = fetch(&[], &["--from", archive.path().to_str().unwrap()]);
+        prop_assert_eq!(outcome.code, 65);
+        prop_assert!(!outcome.error().is_empty() && outcome.error().len() < 1000);
+    }
 }
 
 #[test]

@@ -84,6 +84,20 @@ fn the_escape_table_of_security_md_is_that_of_the_tests() {
     }
 }
 
+#[test]
+fn security_md_and_the_threat_model_agree_on_what_is_not_defended() {
+    let heads = |file: &str, section: &str| -> Vec<String> {
+        let text = read(file).unwrap();
+        let (_, rest) = text.split_once(section).unwrap();
+        let list = rest.split("\n## ").next().unwrap();
+        let heads = list.lines().filter_map(|line| line.strip_prefix("- **")?.split("**").next());
+        heads.map(|head| head.trim_end_matches('.').to_owned()).collect()
+    };
+    let short = heads("SECURITY.md", "## What is not\n");
+    assert!(short.len() > 6, "{short:?}");
+    assert_eq!(short, heads("docs/threat-model.md", "## Not defended\n"));
+}
+
 /// The rows as Markdown, one table for each area.
 fn escape_table(rows: &str) -> String {
     let mut text = String::new();

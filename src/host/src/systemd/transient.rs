@@ -105,7 +105,8 @@ async fn start(
     properties: &[(String, Variant<'static>)],
 ) -> Result<OwnedObjectPath, BusError> {
     let auxiliary: [(&str, Vec<(&str, Variant<'_>)>); 0] = [];
-    let reply = link.manager("StartTransientUnit", &(unit, "fail", properties, &auxiliary[..])).await?;
+    // "replace": a tenant's network that is on its way down, because the last one who needed it ended, comes up again.
+    let reply = link.manager("StartTransientUnit", &(unit, "replace", properties, &auxiliary[..])).await?;
     Ok(reply.body().deserialize()?)
 }
 

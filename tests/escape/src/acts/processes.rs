@@ -112,6 +112,15 @@ fn oracle(args: &Args<'_>) -> Verdict {
     Ok(format!("its existence is told by {}", telling.join(", ")))
 }
 
+/// Whether a user has a process at all: asked for the user's priority, the kernel says ESRCH where there is none.
+fn user_by(call: i64, which: i64) -> impl Fn(&Args<'_>) -> Verdict {
+    move |args| {
+        let uid: u32 = args.number(0)?;
+        let answer = sys::call(call, [Word::N(which), Word::N(i64::from(uid))])?;
+        Ok(format!("uid {uid} has processes, it answered {answer}"))
+    }
+}
+
 fn set_priority(args: &Args<'_>) -> Verdict {
     let pid = pid(args)?;
     let now = sys::call(libc::SYS_getpriority, [NULL, Word::N(pid)])?;
@@ -156,6 +165,8 @@ pub const ACTS: &[Act] = &[
     Act { id: "proc-fd-open", about: "open the open files of a process", layers: HIDDEN, args: "PID", control: Control::Own, run: open_fds },
     Act { id: "proc-ns", about: "name the namespaces of a process", layers: HIDDEN, args: "PID", control: Control::Own, run: |a| link(a, "ns/net") },
     Act { id: "pid-oracle", about: "learn whether a pid exists without /proc", layers: "pid-namespace", args: "PID", control: Control::Own, run: oracle },
+    Act { id: "user-priority", about: "learn whether a user has processes, by their priority", layers: "seccomp", args: "UID", control: Control::Own, run: |a| user_by(libc::SYS_getpriority, 2)(a) },
+    Act { id: "user-io-priority", about: "learn whether a user has processes, by their IO priority", layers: "seccomp", args: "UID", control: Control::Own, run: |a| user_by(libc::SYS_ioprio_get, 3)(a) },
     Act { id: "priority-pid", about: "set the priority of a process (to what it is)", layers: "account pid-namespace", args: "PID", control: Control::Own, run: set_priority },
     Act { id: "affinity-pid", about: "set the processors of a process (to what they are)", layers: "account pid-namespace seccomp", args: "PID", control: Control::Own, run: set_affinity },
     Act { id: "prlimit-pid", about: "set a limit of a process (to what it is)", layers: "account pid-namespace seccomp", args: "PID", control: Control::Own, run: set_limit },
