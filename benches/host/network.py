@@ -1,11 +1,23 @@
 #!/usr/bin/python3
-"""Times tenant-net on a booted host, as root: the first and the last of 200 networks, their end, and packets past the fence
-with one tenant and with a thousand. Compares with the `ip` commands that would do the same."""
-import json, os, pathlib, shutil, socket, statistics, subprocess, time
+"""Times tenant-net on a booted host, as root: the first and the last of COUNT networks, their end, and packets past the fence with one
+tenant and with a thousand more. Compares with the `ip` commands that would do the same."""
+import json, pathlib, shutil, socket, statistics, subprocess, sys
+
+from measure import Failed, bench, brief, progress, promises, run, table, timed
 
 NET = "/usr/lib/tenantd/tenant-net"
 COMPILED = pathlib.Path("/var/lib/tenantd/compiled")
-FIRST, COUNT = 60000, 200
+FIRST = 60000
+# More tenants, for the fence alone: elements without links.
+MORE = range(1000, 2000)
+SENDER = """import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect((sys.argv[1], int(sys.argv[2])))
+for _ in range(2):
+    begun = time.monotonic()
+    for _ in range(100_000): s.send(b"x")
+    took = time.monotonic() - begun
+print(took / 100_000 * 1e9)"""
 
 
 def address(n, host):
@@ -19,73 +31,93 @@ def network(n):
                      "tenant_address": address(n, 2), "bridge_mac": mac(1), "tenant_mac": mac(2)}}
 
 
-def timed(*command):
-    begun = time.monotonic()
-    os.waitpid(os.posix_spawn(command[0], command, os.environ), 0)
-    return (time.monotonic() - begun) * 1e3
-
-
-def row(what, times, note=""):
-    print(f"{what:52} {statistics.median(times):8.2f} ms   (least {min(times):.2f}, n {len(times)}) {note}")
-
-
 def by_hand(n):
-    """The same links with iproute2, one process each."""
+    """The same links with iproute2, one process each; returns the milliseconds."""
     bridge, port, space = f"xb{n}", f"xv{n}", f"bench-{n}"
-    for words in (f"netns add {space}", f"link add {bridge} type bridge", f"link add {port} type veth peer name eth0 netns {space}",
-                  f"link set {port} master {bridge} up", f"address add {address(n, 1)}/30 dev {bridge}", f"link set {bridge} up",
-                  f"-n {space} address add {address(n, 2)}/30 dev eth0", f"-n {space} link set eth0 up"):
-        os.waitpid(os.posix_spawn("/usr/sbin/ip", ["ip", *words.split()], os.environ), 0)
+    steps = (f"netns add {space}", f"link add {bridge} type bridge", f"link add {port} type veth peer name eth0 netns {space}",
+             f"link set {port} master {bridge} up", f"address add {address(n, 1)}/30 dev {bridge}", f"link set {bridge} up",
+             f"-n {space} address add {address(n, 2)}/30 dev eth0", f"-n {space} link set eth0 up")
+    return sum(timed("/usr/sbin/ip", *words.split()) for words in steps)
 
 
-def packets(n, count=100_000):
-    """Seconds per datagram from inside a tenant's namespace to an allowed port of its bridge: the whole way is in the sender's call."""
-    sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sink.bind((address(n, 1), 0))
-    port = sink.getsockname()[1]
-    subprocess.run(["nft", f"add element inet tenantd services {{ tb{n} . {address(n, 1)} . udp . {port} }}"], check=True)
-    program = ("import socket,sys,time;s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);s.connect((sys.argv[1],int(sys.argv[2])))\n"
-               f"for r in range(2):\n b=time.monotonic()\n for _ in range({count}): s.send(b'x')\n e=time.monotonic()\nprint((e-b)/{count}*1e9)")
-    out = subprocess.run(["ip", "netns", "exec", f"t-bench{n}", "python3", "-c", program, address(n, 1), str(port)],
-                         check=True, capture_output=True, text=True).stdout
-    subprocess.run(["nft", f"delete element inet tenantd services {{ tb{n} . {address(n, 1)} . udp . {port} }}"], check=True)
-    return float(out)
+def packets(n):
+    """Nanoseconds per datagram from inside a tenant's namespace to an allowed port of its bridge: the whole way is in the sender's call."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind((address(n, 1), 0))
+        sink.settimeout(1)
+        port = sink.getsockname()[1]
+        element = f"element inet tenantd services {{ tb{n} . {address(n, 1)} . udp . {port} }}"
+        run("nft", f"add {element}")
+        took = float(run("ip", "netns", "exec", f"t-bench{n}", "python3", "-c", SENDER, address(n, 1), str(port)))
+        run("nft", f"delete {element}")
+        try:
+            sink.recv(1)
+        except TimeoutError:
+            raise Failed("no datagram came through the fence: only their refusal was measured") from None
+    return took
+
+
+def elements(verb):
+    lines = (f"{verb} element inet tenantd peers {{ tb{i} . {address(i, 2)} }}\n{verb} element inet tenantd bridges {{ tb{i} . {address(i, 1)} }}\n"
+             f"{verb} element inet tenantd services {{ tb{i} . {address(i, 1)} . tcp . 80 }}\n" for i in MORE)
+    run("nft", "-f", "-", text="".join(lines))
+
+
+def fence(rounds):
+    few, more = [], []
+    for number in range(rounds):
+        few.append(packets(FIRST))
+        elements("add")
+        more.append(packets(FIRST))
+        elements("delete")
+        progress(f"packets, round {number + 1} of {rounds}")
+    return few, more
+
+
+def measure(tenants):
+    count = len(tenants)
+    nothing = [timed("/bin/true") for _ in range(50)]
+    up = [timed(NET, "up", f"bench{n}") for n in tenants]
+    progress(f"{count} networks are up")
+    few, more = fence(10)
+    down = [timed(NET, "down", f"bench{n}") for n in tenants]
+    progress("they are down; sweeping")
+    sweep = timed(NET, "sweep")
+    left = [name for name in run("ip", "-br", "link").split() if name.startswith(("tb60", "tv60"))]
+    if left:
+        raise Failed(f"the sweep left links: {left[:5]}")
+    hand = [by_hand(n) for n in tenants[:20]]
+    edge = min(20, count)
+    table("network of a tenant", {"a process that does nothing (/bin/true)": nothing, f"tenant-net up, first {edge}": up[:edge],
+                                  f"tenant-net up, last {edge} of {count}": up[-edge:], f"tenant-net down, {count}": down,
+                                  f"tenant-net sweep, share of each of {count}": [sweep / count],
+                                  "the same links with ip, eight processes": hand}, digits=2)
+    table("a datagram past the fence", {"no other tenant's elements": few, f"with those of {len(MORE)} more": more}, "ns", 0)
+    each = (sum(down) + sweep) / count
+    ratio = statistics.median(more) / statistics.median(few)
+    promises("network", [
+        ("one tenant's network is up in at most 3 ms", statistics.median(up), 3,
+         f"{brief(up, digits=2)}, of which a process that does nothing {statistics.median(nothing):.2f}; with `ip` {statistics.median(hand):.1f} ms"),
+        ("deleting 200 networks costs at most 10 ms each", each, 10, f"{each:.1f} ms each of {count} (down {statistics.median(down):.2f}, sweep {sweep / count:.2f})"),
+        ("a packet through the fence costs at most 1.1 × as much with 1,000 tenants as with one", ratio, 1.1,
+         f"{ratio:.2f} × (least {min(more) / min(few):.2f}): {brief(few, 'ns', 0)} against {brief(more, 'ns', 0)}")])
 
 
 def main():
-    tenants = range(FIRST, FIRST + COUNT)
+    tenants = range(FIRST, FIRST + int(sys.argv[1]))
     for n in tenants:
         (COMPILED / f"bench{n}").mkdir(parents=True, exist_ok=True)
         (COMPILED / f"bench{n}" / "network.json").write_text(json.dumps(network(n)))
     try:
-        row("a process that does nothing (/bin/true)", [timed("/bin/true") for _ in range(50)])
-        up = [timed(NET, "up", f"bench{n}") for n in tenants]
-        row("tenant-net up, first 20", up[:20])
-        row(f"tenant-net up, last 20 of {COUNT}", up[-20:])
-        few = [packets(FIRST) for _ in range(5)]
-        many = "".join(f"add element inet tenantd peers {{ tb{i} . {address(i, 2)} }}\nadd element inet tenantd bridges {{ tb{i} . {address(i, 1)} }}\n"
-                       f"add element inet tenantd services {{ tb{i} . {address(i, 1)} . tcp . 80 }}\n" for i in range(1000, 2000))
-        subprocess.run(["nft", "-f", "-"], input=many, text=True, check=True)
-        more = [packets(FIRST) for _ in range(5)]
-        subprocess.run(["nft", "-f", "-"], input=many.replace("add element", "delete element"), text=True, check=True)
-        print(f"{'a datagram past the fence, one tenant more or less':52} {min(few):8.0f} ns; with 1,000 more: {min(more):.0f} ns "
-              f"(ratio {min(more) / min(few):.2f})")
-        row(f"tenant-net down, {COUNT}", [timed(NET, "down", f"bench{n}") for n in tenants])
-        print(f"{f'tenant-net sweep, {COUNT} at once':52} {timed(NET, 'sweep') / COUNT:8.2f} ms each")
-        hand = []
-        for n in range(FIRST, FIRST + 20):
-            begun = time.monotonic()
-            by_hand(n)
-            hand.append((time.monotonic() - begun) * 1e3)
-        row("the same links with ip, eight processes", hand)
+        measure(tenants)
     finally:
         for n in tenants:
-            timed(NET, "down", f"bench{n}")
+            subprocess.run([NET, "down", f"bench{n}"], capture_output=True)
             shutil.rmtree(COMPILED / f"bench{n}", ignore_errors=True)
-        for n in range(FIRST, FIRST + 20):
-            subprocess.run(["ip", "netns", "del", f"bench-{n}"], stderr=subprocess.DEVNULL)
-            subprocess.run(["ip", "link", "del", f"xb{n}"], stderr=subprocess.DEVNULL)
-        timed(NET, "sweep")
+        for n in tenants[:20]:
+            subprocess.run(["ip", "netns", "del", f"bench-{n}"], capture_output=True)
+            subprocess.run(["ip", "link", "del", f"xb{n}"], capture_output=True)
+        subprocess.run([NET, "sweep"], capture_output=True)
 
 
-main()
+bench(main)
