@@ -40,6 +40,13 @@ test_a_created_tenant_runs_and_a_deleted_one_leaves_nothing() {
     eventually 10 gone || fail "left behind: $(everything_of gamma)"
 }
 
+test_a_tenant_that_never_ran_leaves_no_control_group() {
+    assert_ok tenantctl create gamma --no-start --runtime generic --port 18789 --command '/usr/local/lib/standin/bin/standin-gateway --port 18789'
+    assert_ok tenantctl set gamma limits.cpu_weight=70
+    assert_ok tenantctl delete gamma --yes
+    assert_eq "$(find /sys/fs/cgroup -name '*gamma*')" ""
+}
+
 test_start_stop_restart_enable_and_disable_work_while_tenantd_is_stopped() {
     assert_ok systemctl stop tenantd
     later systemctl start tenantd
