@@ -101,6 +101,26 @@ test_a_create_whose_gateway_does_not_start_leaves_nothing() {
     eventually 10 nothing || fail "left behind: $(everything_of delta)"
 }
 
+test_a_change_whose_gateway_does_not_start_leaves_the_tenant_as_it_was_and_running() {
+    local before
+    before=$(cat /etc/tenantd/tenants.d/alpha.toml)
+    sed 's/"18789"\]/"18789", "--exit", "78"]/' /etc/tenantd/tenants.d/alpha.toml >/tmp/alpha.toml
+    assert_match "$(cat /tmp/alpha.toml)" '--exit'
+    assert_fails tenantctl apply -f /tmp/alpha.toml
+    assert_match "$OUTPUT" 'as it was before'
+    assert_eq "$(cat /etc/tenantd/tenants.d/alpha.toml)" "$before"
+    assert_eq "$(state alpha)" active
+    assert_ok answers alpha
+    # One that did not run is not started by going back, either.
+    assert_ok tenantctl stop alpha
+    later tenantctl start alpha
+    assert_ok tenantctl apply -f /tmp/alpha.toml
+    assert_eq "$(state alpha)" inactive
+    printf '%s\n' "$before" >/tmp/alpha.toml
+    assert_ok tenantctl apply -f /tmp/alpha.toml
+    assert_eq "$(state alpha)" inactive
+}
+
 test_repair_brings_back_what_was_taken_away_by_hand() {
     rm /var/lib/tenantd/compiled/alpha/readiness.json
     touch /var/lib/tenantd/compiled/alpha/stranger

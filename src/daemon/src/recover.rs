@@ -31,7 +31,7 @@ impl Service {
         match operation.kind {
             OperationKind::Create => self.roll_back_create(id, &silent),
             OperationKind::Change => {
-                self.go_to(id, &operation.spec, &silent)?;
+                self.go_to(id, &operation.spec, None, &silent)?;
                 Ok(lock(&self.database).end(id)?)
             }
             OperationKind::Delete => {

@@ -89,7 +89,7 @@ impl Service {
             Err(error) => {
                 tracing::error!(tenant = %id, "change failed, going back: {error}");
                 let failure = Failure::from(error);
-                if let Err(second) = self.go_to(&id, &before, progress) {
+                if let Err(second) = self.go_to(&id, &before, Some(&scope), progress) {
                     return Err(failure.and_then(&second));
                 }
                 lock(&self.database).end(&id)?;
@@ -101,15 +101,25 @@ impl Service {
         }
     }
 
-    /// Makes a tenant's objects what this spec text says, running or not as it is now.
-    pub(crate) fn go_to(&self, id: &TenantId, text: &str, progress: &Progress) -> Result<Plan, Failure> {
+    /// Makes a tenant's objects what this spec text says, running or not as it was when `earlier` was looked at, or is now:
+    /// a gateway that failed while it was changed does not run any more.
+    pub(crate) fn go_to(
+        &self,
+        id: &TenantId,
+        text: &str,
+        earlier: Option<&Scope>,
+        progress: &Progress,
+    ) -> Result<Plan, Failure> {
         let allocation = self.existing(id)?;
         let file = self.paths.spec(id).display().to_string();
         let version = SpecFile::parse(&file, text)?.version;
         let uid = allocation.uid;
         let tenant = self.assemble(&file, text, Grant { allocation, version })?;
         let wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
-        let scope = self.scope_as_running(id, uid, wanted.world)?;
+        let scope = match earlier {
+            Some(earlier) => supervised_as(&earlier.wanted, id, uid, wanted.world),
+            None => self.scope_as_running(id, uid, wanted.world)?,
+        };
         Ok(apply(&mut self.host(), &mut StepJournal::new(&self.database, id, progress), &scope)?)
     }
 
@@ -181,16 +191,9 @@ impl Service {
     }
 
     /// A scope that neither starts nor stops the unit and leaves its enablement alone: those are the operator's.
-    fn scope_as_running(&self, id: &TenantId, uid: u32, mut wanted: World) -> Result<Scope, Failure> {
+    fn scope_as_running(&self, id: &TenantId, uid: u32, wanted: World) -> Result<Scope, Failure> {
         let scope = Scope { tenant: id.clone(), uid: Some(uid), wanted: wanted.clone() };
-        let observed = self.observe(&scope)?;
-        for kind in [Kind::Unit, Kind::Enablement] {
-            let key = unit_key(kind, id);
-            if observed.get(&key).is_none() {
-                wanted.take(&key);
-            }
-        }
-        Ok(Scope { wanted, ..scope })
+        Ok(supervised_as(&self.observe(&scope)?, id, uid, wanted))
     }
 
     fn observe(&self, scope: &Scope) -> Result<World, Failure> {
@@ -230,6 +233,17 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// A scope that wants the unit to run, and to be enabled, where it does and is in `world`.
+fn supervised_as(world: &World, id: &TenantId, uid: u32, mut wanted: World) -> Scope {
+    for kind in [Kind::Unit, Kind::Enablement] {
+        let key = unit_key(kind, id);
+        if world.get(&key).is_none() {
+            wanted.take(&key);
+        }
+    }
+    Scope { tenant: id.clone(), uid: Some(uid), wanted }
 }
 
 fn unit_key(kind: Kind, id: &TenantId) -> Key {
