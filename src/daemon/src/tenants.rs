@@ -78,7 +78,8 @@ impl Service {
             let steps = plan(&scope.wanted, &self.observe(&scope)?);
             return Ok(outcome(&id, &steps, true, &wanted, &self.state_word(&id)?));
         }
-        lock(&self.database).begin(&id, OperationKind::Change, &text)?;
+        let runs = runs(&scope);
+        lock(&self.database).begin(&id, OperationKind::change(runs), &text)?;
         tracing::info!(tenant = %id, "change");
         let done = apply(&mut self.host(), &mut StepJournal::new(&self.database, &id, progress), &scope);
         match done {
@@ -89,7 +90,7 @@ impl Service {
             Err(error) => {
                 tracing::error!(tenant = %id, "change failed, going back: {error}");
                 let failure = Failure::from(error);
-                if let Err(second) = self.go_to(&id, &before, Some(&scope), progress) {
+                if let Err(second) = self.go_to(&id, &before, runs, progress) {
                     return Err(failure.and_then(&second));
                 }
                 lock(&self.database).end(&id)?;
@@ -101,13 +102,13 @@ impl Service {
         }
     }
 
-    /// Makes a tenant's objects what this spec text says, running or not as it was when `earlier` was looked at, or is now:
-    /// a gateway that failed while it was changed does not run any more.
+    /// Makes a tenant's objects what this spec text says, running if it `runs`: how it is now does not tell, because a gateway
+    /// that fails or is interrupted while it is changed does not run any more.
     pub(crate) fn go_to(
         &self,
         id: &TenantId,
         text: &str,
-        earlier: Option<&Scope>,
+        runs: bool,
         progress: &Progress,
     ) -> Result<Plan, Failure> {
         let allocation = self.existing(id)?;
@@ -116,10 +117,11 @@ impl Service {
         let uid = allocation.uid;
         let tenant = self.assemble(&file, text, Grant { allocation, version })?;
         let wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
-        let scope = match earlier {
-            Some(earlier) => supervised_as(&earlier.wanted, id, uid, wanted.world),
-            None => self.scope_as_running(id, uid, wanted.world)?,
-        };
+        let unit = wanted.world.get(&unit_key(Kind::Unit, id)).cloned();
+        let mut scope = self.scope_as_running(id, uid, wanted.world)?;
+        if let Some(unit) = unit.filter(|_| runs) {
+            scope.wanted.put(unit);
+        }
         Ok(apply(&mut self.host(), &mut StepJournal::new(&self.database, id, progress), &scope)?)
     }
 
@@ -131,7 +133,7 @@ impl Service {
         let steps = if dry_run {
             plan(&scope.wanted, &self.observe(&scope)?)
         } else {
-            lock(&self.database).begin(id, OperationKind::Change, &tenant.spec_text)?;
+            lock(&self.database).begin(id, OperationKind::change(runs(&scope)), &tenant.spec_text)?;
             let done = apply(&mut self.host(), &mut StepJournal::new(&self.database, id, progress), &scope);
             lock(&self.database).end(id)?;
             done?
@@ -191,9 +193,16 @@ impl Service {
     }
 
     /// A scope that neither starts nor stops the unit and leaves its enablement alone: those are the operator's.
-    fn scope_as_running(&self, id: &TenantId, uid: u32, wanted: World) -> Result<Scope, Failure> {
+    fn scope_as_running(&self, id: &TenantId, uid: u32, mut wanted: World) -> Result<Scope, Failure> {
         let scope = Scope { tenant: id.clone(), uid: Some(uid), wanted: wanted.clone() };
-        Ok(supervised_as(&self.observe(&scope)?, id, uid, wanted))
+        let observed = self.observe(&scope)?;
+        for kind in [Kind::Unit, Kind::Enablement] {
+            let key = unit_key(kind, id);
+            if observed.get(&key).is_none() {
+                wanted.take(&key);
+            }
+        }
+        Ok(Scope { wanted, ..scope })
     }
 
     fn observe(&self, scope: &Scope) -> Result<World, Failure> {
@@ -235,15 +244,9 @@ impl Service {
     }
 }
 
-/// A scope that wants the unit to run, and to be enabled, where it does and is in `world`.
-fn supervised_as(world: &World, id: &TenantId, uid: u32, mut wanted: World) -> Scope {
-    for kind in [Kind::Unit, Kind::Enablement] {
-        let key = unit_key(kind, id);
-        if world.get(&key).is_none() {
-            wanted.take(&key);
-        }
-    }
-    Scope { tenant: id.clone(), uid: Some(uid), wanted }
+/// Whether the unit is to run.
+fn runs(scope: &Scope) -> bool {
+    scope.wanted.get(&unit_key(Kind::Unit, &scope.tenant)).is_some()
 }
 
 fn unit_key(kind: Kind, id: &TenantId) -> Key {
