@@ -1,4 +1,4 @@
-//! Secrets sealed one by one, and keys that rotate.
+//! Secrets sealed one by one, keys that rotate, recovery copies under a passphrase.
 //!
 //! Pure over bytes: callers list, write and remove files; this crate says what is in them and what the next step is. Of its
 //! surroundings it takes random bytes of the operating system and nothing else. Memory is wiped when it is dropped; to
@@ -15,6 +15,7 @@ mod kek;
 mod listing;
 mod name;
 mod record;
+mod recovery;
 mod secret;
 mod settle;
 #[cfg(test)]
@@ -26,4 +27,5 @@ pub use form::FormError;
 pub use kek::{Kek, KekError, KekId, Keks};
 pub use listing::{Listing, SecretEntry, Step};
 pub use name::{Kind, NameError, SecretName};
+pub use recovery::{Passphrase, RecoveryError, export_kek, import_kek};
 pub use secret::{Secret, SecretError};

@@ -73,7 +73,7 @@ mod tests {
     use std::marker::PhantomData;
 
     use super::*;
-    use crate::{Kek, Keks};
+    use crate::{Kek, Keks, Passphrase};
 
     /// Whether a type has a trait: the constant of the type itself, where its bound holds, comes before that of the trait.
     trait Lacks {
@@ -104,6 +104,7 @@ mod tests {
         );
         assert_eq!((Prints::<Kek>::HAS, Shows::<Kek>::HAS, Copies::<Kek>::HAS), (false, false, false));
         assert_eq!((Prints::<Keks>::HAS, Shows::<Keks>::HAS, Copies::<Keks>::HAS), (false, false, false));
+        assert_eq!((Prints::<Passphrase>::HAS, Copies::<Passphrase>::HAS), (false, false));
     }
 
     #[test]
@@ -111,6 +112,7 @@ mod tests {
         fn wiped<T: ZeroizeOnDrop>() {}
         wiped::<Secret>();
         wiped::<Kek>();
+        wiped::<Passphrase>();
     }
 
     #[test]

@@ -26,6 +26,11 @@ pub(crate) fn unhex(digits: &str) -> Vec<u8> {
     pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
+/// 0, 1, 2 and so on: the salts and nonces of known answers.
+pub(crate) fn counting<const N: usize>() -> [u8; N] {
+    std::array::from_fn(|at| u8::try_from(at).unwrap())
+}
+
 /// `bytes` damaged in every way of one place: each bit turned, each length cut to, one byte more.
 pub(crate) fn damaged(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
     let turned = (0..bytes.len() * 8).map(|bit| {
