@@ -38,6 +38,9 @@ pub(crate) struct Form {
 }
 
 impl Form {
+    /// Bytes of the beginning.
+    pub(crate) const BEGIN: usize = 9;
+
     /// The beginning: magic and format.
     pub(crate) fn begin(&self) -> Vec<u8> {
         [self.magic.as_slice(), &[FORMAT]].concat()

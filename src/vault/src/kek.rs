@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use model::TenantId;
 use thiserror::Error;
 use zeroize::ZeroizeOnDrop;
 
@@ -71,6 +72,12 @@ impl Kek {
         self.id
     }
 
+    /// The key for archives of one tenant. It opens nothing but archives, and none of another tenant.
+    pub fn backup_key(&self, tenant: &TenantId) -> BackupKey {
+        let context = Context::new("tenantd kek 1 backup", &[tenant.as_str().as_bytes()]);
+        BackupKey { tenant: tenant.clone(), kek: self.id, key: self.key.derive(&context) }
+    }
+
     /// The key that wraps DEKs.
     pub(crate) fn wrapping(&self) -> &Key {
         &self.wrapping
@@ -78,6 +85,16 @@ impl Kek {
 }
 
 impl ZeroizeOnDrop for Kek {}
+
+/// Seals and opens archives of one tenant.
+#[expect(missing_debug_implementations, reason = "a key that can be printed is printed one day")]
+pub struct BackupKey {
+    pub(crate) tenant: TenantId,
+    pub(crate) kek: KekId,
+    pub(crate) key: Key,
+}
+
+impl ZeroizeOnDrop for BackupKey {}
 
 /// The KEK in use, and beside it the next one while a rotation is under way.
 ///
@@ -111,13 +128,18 @@ impl Keks {
 mod tests {
     use super::*;
 
+    fn tenant(id: &str) -> TenantId {
+        TenantId::parse(id).unwrap()
+    }
+
     #[test]
     fn a_kek_is_known_by_its_bytes_and_nothing_derived_from_it_is_the_key() {
         let kek = Kek::generate().unwrap();
         let same = Kek::from_bytes(kek.expose()).unwrap();
         assert_eq!((kek.id(), kek.wrapping().expose()), (same.id(), same.wrapping().expose()));
         assert_eq!(kek.id().to_string().len(), 16);
-        let keys = [kek.expose(), kek.wrapping().expose()];
+        let [acme, beta] = ["acme", "beta"].map(|id| kek.backup_key(&tenant(id)));
+        let keys = [kek.expose(), kek.wrapping().expose(), acme.key.expose(), beta.key.expose()];
         for (index, key) in keys.iter().enumerate() {
             assert!(keys[index + 1..].iter().all(|other| other != key));
             assert_ne!(&key[..KekId::BYTES], kek.id().as_bytes());

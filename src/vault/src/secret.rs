@@ -54,7 +54,7 @@ impl Secret {
 impl ZeroizeOnDrop for Secret {}
 
 /// Reads until `buffer` is full or `source` ends, and says how many bytes there were.
-fn fill(source: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+pub(crate) fn fill(source: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match source.read(rest) {
@@ -73,7 +73,7 @@ mod tests {
     use std::marker::PhantomData;
 
     use super::*;
-    use crate::{Kek, Keks, Passphrase};
+    use crate::{BackupKey, Kek, Keks, Passphrase};
 
     /// Whether a type has a trait: the constant of the type itself, where its bound holds, comes before that of the trait.
     trait Lacks {
@@ -104,6 +104,7 @@ mod tests {
         );
         assert_eq!((Prints::<Kek>::HAS, Shows::<Kek>::HAS, Copies::<Kek>::HAS), (false, false, false));
         assert_eq!((Prints::<Keks>::HAS, Shows::<Keks>::HAS, Copies::<Keks>::HAS), (false, false, false));
+        assert_eq!((Prints::<BackupKey>::HAS, Copies::<BackupKey>::HAS), (false, false));
         assert_eq!((Prints::<Passphrase>::HAS, Copies::<Passphrase>::HAS), (false, false));
     }
 
@@ -112,6 +113,7 @@ mod tests {
         fn wiped<T: ZeroizeOnDrop>() {}
         wiped::<Secret>();
         wiped::<Kek>();
+        wiped::<BackupKey>();
         wiped::<Passphrase>();
     }
 
