@@ -105,6 +105,7 @@ def measure(tenants):
 
 def main():
     tenants = range(FIRST, FIRST + int(sys.argv[1]))
+    run("systemctl", "stop", "tenantd-sweep.path")  # what it does by itself is done here in one go, and timed
     for n in tenants:
         (COMPILED / f"bench{n}").mkdir(parents=True, exist_ok=True)
         (COMPILED / f"bench{n}" / "network.json").write_text(json.dumps(network(n)))
@@ -118,6 +119,7 @@ def main():
             subprocess.run(["ip", "netns", "del", f"bench-{n}"], capture_output=True)
             subprocess.run(["ip", "link", "del", f"xb{n}"], capture_output=True)
         subprocess.run([NET, "sweep"], capture_output=True)
+        run("systemctl", "start", "tenantd-sweep.path")
 
 
 bench(main)

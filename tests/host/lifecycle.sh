@@ -40,6 +40,13 @@ test_a_created_tenant_runs_and_a_deleted_one_leaves_nothing() {
     eventually 10 gone || fail "left behind: $(everything_of gamma)"
 }
 
+test_a_tenant_that_never_ran_leaves_no_control_group() {
+    assert_ok tenantctl create gamma --no-start --runtime generic --port 18789 --command '/usr/local/lib/standin/bin/standin-gateway --port 18789'
+    assert_ok tenantctl set gamma limits.cpu_weight=70
+    assert_ok tenantctl delete gamma --yes
+    assert_eq "$(find /sys/fs/cgroup -name '*gamma*')" ""
+}
+
 test_start_stop_restart_enable_and_disable_work_while_tenantd_is_stopped() {
     assert_ok systemctl stop tenantd
     later systemctl start tenantd
@@ -92,6 +99,26 @@ test_a_create_whose_gateway_does_not_start_leaves_nothing() {
     assert_match "$OUTPUT" journalctl
     nothing() { [ "$(everything_of delta)" = "$before" ]; }
     eventually 10 nothing || fail "left behind: $(everything_of delta)"
+}
+
+test_a_change_whose_gateway_does_not_start_leaves_the_tenant_as_it_was_and_running() {
+    local before
+    before=$(cat /etc/tenantd/tenants.d/alpha.toml)
+    sed 's/"18789"\]/"18789", "--exit", "78"]/' /etc/tenantd/tenants.d/alpha.toml >/tmp/alpha.toml
+    assert_match "$(cat /tmp/alpha.toml)" '--exit'
+    assert_fails tenantctl apply -f /tmp/alpha.toml
+    assert_match "$OUTPUT" 'as it was before'
+    assert_eq "$(cat /etc/tenantd/tenants.d/alpha.toml)" "$before"
+    assert_eq "$(state alpha)" active
+    assert_ok answers alpha
+    # One that did not run is not started by going back, either.
+    assert_ok tenantctl stop alpha
+    later tenantctl start alpha
+    assert_ok tenantctl apply -f /tmp/alpha.toml
+    assert_eq "$(state alpha)" inactive
+    printf '%s\n' "$before" >/tmp/alpha.toml
+    assert_ok tenantctl apply -f /tmp/alpha.toml
+    assert_eq "$(state alpha)" inactive
 }
 
 test_repair_brings_back_what_was_taken_away_by_hand() {

@@ -119,3 +119,23 @@ test_a_runtime_in_use_is_not_removed() {
     assert_status 75 tenantctl runtime remove openclaw "$version"
     assert_match "$OUTPUT" acme
 }
+
+# It keeps the setting: taking it out would be another start.
+test_settings_of_the_spec_reach_the_gateway() {
+    local config=/var/lib/tenantd/compiled/acme/config/openclaw.json
+    assert_ok tenantctl set acme settings.models.mode=merge
+    assert_eq "$(field '["health"]')" ready
+    assert_eq "$(python3 -c "import json; print(json.load(open('$config'))['models']['mode'])")" merge
+    assert_status 65 tenantctl set acme settings.gateway.auth.mode=none
+    assert_match "$OUTPUT" 'settings.gateway.auth.mode is sealed'
+}
+
+test_settings_that_the_gateway_refuses_leave_it_running_as_before() {
+    local config=/var/lib/tenantd/compiled/acme/config/openclaw.json before
+    before=$(sha256sum <"$config")
+    # A key that it does not know ends its start with 78.
+    assert_fails tenantctl set acme settings.nosuchkey=1
+    assert_match "$OUTPUT" 'as it was before'
+    assert_eq "$(sha256sum <"$config")" "$before"
+    assert_eq "$(field '["health"]')" ready
+}

@@ -4,6 +4,8 @@
 # hosts: qemu
 # host: own
 
+# The gateway gives a worker of its own 5 s to start, which an emulated processor does not keep.
+# needs: kvm
 test_the_real_gateway_is_ready_in_its_cell_and_answers_nobody_else() {
     local pid
     assert_ok tenantctl create acme --runtime openclaw

@@ -1,6 +1,7 @@
 //! Choosing uid, index and addresses for a new tenant, and the runtime version it gets.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 
 use catalog::CatalogError;
@@ -52,7 +53,7 @@ impl Service {
         let uids = settings.pools.uids.last - settings.pools.uids.first + 1;
         let addresses: u32 = settings.pools.addresses.iter().map(|pool| pool.len()).sum();
         let capacity = uids.min(addresses);
-        let orphaned = self.uids_of_data()?;
+        let orphaned = self.uids_of_orphaned_data()?;
         let mut database = lock(&self.database);
         let start = database.next_index()?;
         if start >= capacity {
@@ -71,8 +72,9 @@ impl Service {
         Err(StateError::Exhausted(what).into())
     }
 
-    /// The uids that own data: after a purge that kept data and a new installation, nobody else remembers them.
-    fn uids_of_data(&self) -> Result<BTreeSet<u32>, Failure> {
+    /// The uids that own data of tenants unknown to the database: after a purge that kept data and a new installation, nobody
+    /// else remembers them. Names are compared, so that what is known is not looked at one by one.
+    fn uids_of_orphaned_data(&self) -> Result<BTreeSet<u32>, Failure> {
         let top = self.paths.all_data();
         let unreadable = |error: std::io::Error| {
             Failure::new(
@@ -80,8 +82,13 @@ impl Service {
                 format!("cannot read {}: {error}: run \"tenantctl doctor\"", top.display()),
             )
         };
+        let known: BTreeSet<OsString> =
+            lock(&self.database).tenants()?.iter().map(|(tenant, _)| tenant.system_name().into()).collect();
         let entries = std::fs::read_dir(&top).map_err(unreadable)?;
-        entries.map(|entry| Ok(entry.and_then(|entry| entry.metadata()).map_err(unreadable)?.gid())).collect()
+        entries
+            .filter(|entry| !entry.as_ref().is_ok_and(|entry| known.contains(&entry.file_name())))
+            .map(|entry| Ok(entry.and_then(|entry| entry.metadata()).map_err(unreadable)?.gid()))
+            .collect()
     }
 
     /// The spec's text with the runtime version written down, and that version. One that is left out becomes the version of

@@ -30,8 +30,9 @@ impl Service {
         let silent = |_: u32, _: &str| {};
         match operation.kind {
             OperationKind::Create => self.roll_back_create(id, &silent),
-            OperationKind::Change => {
-                self.go_to(id, &operation.spec, &silent)?;
+            OperationKind::Change | OperationKind::ChangeStopped => {
+                let runs = operation.kind == OperationKind::Change;
+                self.go_to(id, &operation.spec, runs, &silent)?;
                 Ok(lock(&self.database).end(id)?)
             }
             OperationKind::Delete => {

@@ -54,8 +54,10 @@ impl StateError {
 pub enum OperationKind {
     /// Rolls back.
     Create,
-    /// Rolls forward.
+    /// Rolls forward, to a tenant that runs.
     Change,
+    /// Rolls forward, to a tenant that is stopped.
+    ChangeStopped,
     /// Rolls forward.
     Delete,
     /// Rolls forward; the data stays.
@@ -63,18 +65,24 @@ pub enum OperationKind {
 }
 
 impl OperationKind {
+    /// A change of a tenant that runs or does not.
+    pub fn change(runs: bool) -> Self {
+        if runs { Self::Change } else { Self::ChangeStopped }
+    }
+
     /// The word in the database and in `status`.
     pub fn word(self) -> &'static str {
         match self {
             OperationKind::Create => "create",
             OperationKind::Change => "change",
+            OperationKind::ChangeStopped => "change-stopped",
             OperationKind::Delete => "delete",
             OperationKind::DeleteKeepingData => "delete-keeping-data",
         }
     }
 
     fn from_word(word: &str) -> Option<Self> {
-        [Self::Create, Self::Change, Self::Delete, Self::DeleteKeepingData]
+        [Self::Create, Self::Change, Self::ChangeStopped, Self::Delete, Self::DeleteKeepingData]
             .into_iter()
             .find(|k| k.word() == word)
     }

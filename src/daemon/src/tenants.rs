@@ -78,7 +78,8 @@ impl Service {
             let steps = plan(&scope.wanted, &self.observe(&scope)?);
             return Ok(outcome(&id, &steps, true, &wanted, &self.state_word(&id)?));
         }
-        lock(&self.database).begin(&id, OperationKind::Change, &text)?;
+        let runs = runs(&scope);
+        lock(&self.database).begin(&id, OperationKind::change(runs), &text)?;
         tracing::info!(tenant = %id, "change");
         let done = apply(&mut self.host(), &mut StepJournal::new(&self.database, &id, progress), &scope);
         match done {
@@ -89,7 +90,7 @@ impl Service {
             Err(error) => {
                 tracing::error!(tenant = %id, "change failed, going back: {error}");
                 let failure = Failure::from(error);
-                if let Err(second) = self.go_to(&id, &before, progress) {
+                if let Err(second) = self.go_to(&id, &before, runs, progress) {
                     return Err(failure.and_then(&second));
                 }
                 lock(&self.database).end(&id)?;
@@ -101,15 +102,26 @@ impl Service {
         }
     }
 
-    /// Makes a tenant's objects what this spec text says, running or not as it is now.
-    pub(crate) fn go_to(&self, id: &TenantId, text: &str, progress: &Progress) -> Result<Plan, Failure> {
+    /// Makes a tenant's objects what this spec text says, running if it `runs`: how it is now does not tell, because a gateway
+    /// that fails or is interrupted while it is changed does not run any more.
+    pub(crate) fn go_to(
+        &self,
+        id: &TenantId,
+        text: &str,
+        runs: bool,
+        progress: &Progress,
+    ) -> Result<Plan, Failure> {
         let allocation = self.existing(id)?;
         let file = self.paths.spec(id).display().to_string();
         let version = SpecFile::parse(&file, text)?.version;
         let uid = allocation.uid;
         let tenant = self.assemble(&file, text, Grant { allocation, version })?;
         let wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
-        let scope = self.scope_as_running(id, uid, wanted.world)?;
+        let unit = wanted.world.get(&unit_key(Kind::Unit, id)).cloned();
+        let mut scope = self.scope_as_running(id, uid, wanted.world)?;
+        if let Some(unit) = unit.filter(|_| runs) {
+            scope.wanted.put(unit);
+        }
         Ok(apply(&mut self.host(), &mut StepJournal::new(&self.database, id, progress), &scope)?)
     }
 
@@ -121,7 +133,7 @@ impl Service {
         let steps = if dry_run {
             plan(&scope.wanted, &self.observe(&scope)?)
         } else {
-            lock(&self.database).begin(id, OperationKind::Change, &tenant.spec_text)?;
+            lock(&self.database).begin(id, OperationKind::change(runs(&scope)), &tenant.spec_text)?;
             let done = apply(&mut self.host(), &mut StepJournal::new(&self.database, id, progress), &scope);
             lock(&self.database).end(id)?;
             done?
@@ -230,6 +242,11 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// Whether the unit is to run.
+fn runs(scope: &Scope) -> bool {
+    scope.wanted.get(&unit_key(Kind::Unit, &scope.tenant)).is_some()
 }
 
 fn unit_key(kind: Kind, id: &TenantId) -> Key {

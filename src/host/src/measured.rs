@@ -54,10 +54,15 @@ pub fn measured(
     })
 }
 
+/// The control group of a tenant's slice.
+pub(crate) fn slice_group(slice: &str) -> PathBuf {
+    PathBuf::from("/sys/fs/cgroup/tenants.slice").join(slice)
+}
+
 /// Bytes of memory that a slice uses, where the host accounts them and the slice is active.
 #[must_use]
 pub fn memory_current(slice: &str) -> Option<u64> {
-    let file = PathBuf::from("/sys/fs/cgroup/tenants.slice").join(slice).join("memory.current");
+    let file = slice_group(slice).join("memory.current");
     kernel_file(&file).ok()?.trim().parse().ok()
 }
 

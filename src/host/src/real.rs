@@ -7,7 +7,7 @@ use plan::{Host, HostError, Op, Scope};
 
 use crate::error::sentence;
 use crate::systemd::{LIMITS, dropins, forget, persisted};
-use crate::{Brief, Cancel, Systemd, account, enablement, files, quota, removal, tree};
+use crate::{Brief, Cancel, Systemd, account, enablement, files, measured, quota, removal, tree};
 
 /// The host this process runs on.
 #[derive(Clone, Debug)]
@@ -153,6 +153,12 @@ impl RealHost {
         let units =
             [format!("tenant@{name}.service"), format!("tenant-net@{name}.service"), slice.to_owned()];
         let found = self.systemd.list_any(&units)?;
+        // Setting a limit gives even a slice that never ran a control group, which only a stop takes away again.
+        let idle = found.get(slice).is_none_or(|brief| brief.active_state == "inactive");
+        if idle && measured::slice_group(slice).is_dir() {
+            self.systemd.start(slice)?;
+            self.systemd.stop_all(&[slice.to_owned()])?;
+        }
         let loaded = found.into_iter().filter(|(_, brief)| brief.active_state != "inactive");
         self.systemd.stop_all(&loaded.map(|(unit, _)| unit).collect::<Vec<_>>())?;
         if dropins(&self.paths, slice).is_dir() { forget(&self.paths, slice) } else { Ok(()) }

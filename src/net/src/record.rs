@@ -63,10 +63,15 @@ pub fn dead() -> Result<Vec<PathBuf>, Error> {
     }
 }
 
-/// Forgets the dead of `records`, whose links are gone.
+/// Forgets the dead of `records`, whose links are gone; another sweep may have done so already.
 pub fn forget(records: &[PathBuf]) -> Result<(), Error> {
     for path in records {
-        fs::remove_file(path).map_err(|error| Error::kernel(format!("remove {}", path.display()), error))?;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::kernel(format!("remove {}", path.display()), error));
+            }
+            Ok(()) | Err(_) => (),
+        }
     }
     Ok(())
 }

@@ -41,7 +41,8 @@ for n in $(seq 200); do
             daemon
             tenantctl list --json | grep -q '"omega"' || create >/dev/null
             daemon "$n"
-            weight=$((n % 90 + 10)); action="tenantctl set omega limits.cpu_weight=$weight limits.tasks_max=$((200 + n))" ;;
+            weight=$((n % 90 + 10)) # and a variable, which restarts it
+            action="tenantctl set omega limits.cpu_weight=$weight limits.tasks_max=$((200 + n)) env.ROUND=$n" ;;
         delete)
             daemon
             tenantctl list --json | grep -q '"omega"' || create >/dev/null

@@ -25,6 +25,7 @@ lacks() {
             nspawn | qemu) [ "$RIG_KIND" = "$need" ] || { echo "needs a $need host"; return; } ;;
             bookworm | trixie) [ "$RIG_SUITE" = "$need" ] || { echo "needs $need"; return; } ;;
             cgroup) has_controllers || { echo "no cgroup controllers for memory, cpu and pids"; return; } ;;
+            kvm) [ "$(systemd-detect-virt)" = kvm ] || { echo "an emulated processor is too slow for it"; return; } ;;
             quota) findmnt -n /srv/quota >/dev/null || { echo "no disk with project quotas"; return; } ;;
             landlock'>='*) [ "$landlock" -ge "${need#*>=}" ] || { echo "Landlock ABI $landlock, needs ${need#*>=}"; return; } ;;
             systemd'>='*) [ "$systemd" -ge "${need#*>=}" ] || { echo "systemd $systemd, needs ${need#*>=}"; return; } ;;
