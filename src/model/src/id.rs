@@ -5,8 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Longest identifier in bytes: `t-` and 24 bytes stay under the 31 bytes `useradd` and `utmp` allow a user name.
-const MAX_BYTES: usize = 24;
+const MAX_BYTES: usize = TenantId::MAX_BYTES;
 
 /// Words that would collide with units, sub-commands or accounts of the product itself.
 const RESERVED: &[&str] = &[
@@ -62,6 +61,9 @@ pub enum IdError {
 }
 
 impl TenantId {
+    /// Longest identifier in bytes: `t-` and 24 bytes stay under the 31 bytes `useradd` and `utmp` allow a user name.
+    pub const MAX_BYTES: usize = 24;
+
     /// Checks `text` and makes an identifier of it.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         let shown = || text.chars().take(64).collect::<String>();

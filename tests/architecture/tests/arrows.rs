@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("plan", &["model"]),
     ("api", &["model"]),
     ("runtime", &["model"]),
+    ("vault", &["model"]),
     ("confine", &["model"]),
     ("host", &["model", "plan", "api", "runtime", "confine"]),
     ("runtime-store", &["model", "runtime"]),
