@@ -52,7 +52,7 @@ nextest_lines() {
             report "$verdict" unit "${BASH_REMATCH[4]}" "${BASH_REMATCH[2]}"
             [ "$verdict" = fail ] || verdict=
         elif [ "${verdict:-}" = fail ] || [[ $line == error* ]]; then
-            printf '    | %s\n' "$line"
+            report_log unit <<<"$line"
         fi
     done
 }

@@ -2,13 +2,27 @@
 # The one report of a run: a line per test on standard output, and at the end how many passed, failed and were skipped.
 
 # report_begin: start counting. Needs run_begin.
-report_begin() { : >"$RUN/report"; }
+report_begin() {
+    : >"$RUN/report"
+    : >"$RUN/failures"
+}
 
 # report VERDICT WHERE SENTENCE [SECONDS [REASON]]: VERDICT is pass, fail or skip.
 report() {
-    local verdict=$1 where=$2 sentence=$3 seconds=${4:-} reason=${5:-}
+    local verdict=$1 where=$2 sentence=$3 seconds=${4:-} reason=${5:-} line
     printf '%s\t%s\t%s\n' "$verdict" "$where" "$sentence" >>"$RUN/report"
-    printf '%-4s  %-15s  %s%s%s\n' "$verdict" "$where" "$sentence" "${seconds:+  ($seconds s)}" "${reason:+  [$reason]}"
+    printf -v line '%-4s  %-15s  %s%s%s' "$verdict" "$where" "$sentence" "${seconds:+  ($seconds s)}" "${reason:+  [$reason]}"
+    printf '%s\n' "$line"
+    [ "$verdict" != fail ] || printf '%s\n' "$line" >>"$RUN/failures"
+}
+
+# report_log WHERE: show standard input below a failure, there and again at the end of the run.
+report_log() {
+    local where=$1 line
+    while IFS= read -r line; do
+        printf '    | %s\n' "$line"
+        printf '    %s | %s\n' "$where" "$line" >>"$RUN/failures"
+    done
 }
 
 # report_check WHERE SENTENCE CMD…: one test that is a command; its output is shown if it fails, status 77 skips.
@@ -21,7 +35,7 @@ report_check() {
         77) report skip "$where" "$sentence" "" "$(tail -n 1 "$log")" ;;
         *)
             report fail "$where" "$sentence" "$((SECONDS - started))" "status $status"
-            tail -n 200 "$log" | sed 's/^/    | /'
+            tail -n 200 "$log" | report_log "$where"
             ;;
     esac
 }
@@ -36,7 +50,7 @@ report_results() {
                 IFS=$'\037' read -r _ verdict file sentence seconds reason <<<"${line//$'\t'/$'\037'}"
                 report "$verdict" "$where" "$file: $sentence" "$seconds" "$reason"
                 ;;
-            LOG$'\t'*) printf '    | %s\n' "${line#LOG$'\t'}" ;;
+            LOG$'\t'*) report_log "$where" <<<"${line#LOG$'\t'}" ;;
             *) printf '    ? %s\n' "$line" ;;
         esac
     done
@@ -53,12 +67,16 @@ report_expected() {
     fi
 }
 
-# report_end: the closing line; fails if a test failed or none ran.
+# report_end: every failure once more, for who sees only the end, and the closing line; fails if a test failed or none ran.
 report_end() {
     local passed failed skipped
     passed=$(grep -c '^pass' "$RUN/report") || true
     failed=$(grep -c '^fail' "$RUN/report") || true
     skipped=$(grep -c '^skip' "$RUN/report") || true
+    if [ -s "$RUN/failures" ]; then
+        echo "==> what failed"
+        tail -n 400 "$RUN/failures"
+    fi
     printf '%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
