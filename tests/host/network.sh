@@ -186,25 +186,58 @@ test_no_network_is_made_without_the_fence() {
     test ! -e /run/netns/t-beta
 }
 
+# up NAME: put a network up as tenant-net@NAME.service does, without a tenant that wants it.
+up() { systemd-run --quiet --unit="up-$1" --property=Type=notify --property=NotifyAccess=main $NET up "$1"; }
+down() { systemctl stop "up-$1"; $NET down "$1"; }
+
 test_up_and_down_may_be_repeated() {
     local bridge
     bridge=$(compiled beta bridge)
-    assert_ok $NET up beta
-    assert_ok $NET up beta
-    assert_ok $NET selftest beta
     assert_ok systemctl stop tenant@beta
     later systemctl start tenant@beta
     eventually 60 test ! -e "/sys/class/net/$bridge"
     assert_ok $NET down beta
-    # Half-made by a killed run: a plain file for the pin, a bridge without a port, a pair of another make.
-    : >/run/netns/t-beta
+    # Half-made by a killed run: a dead link for the namespace, a bridge without a port, a pair of another make.
+    ln -s /proc/4194305/ns/net /run/netns/t-beta
     ip link add "$bridge" type bridge
     ip link add "$(compiled beta host)" type veth peer name stray
-    assert_ok $NET up beta
+    assert_ok up beta
     assert_ok $NET selftest beta
+    # The process that held it is gone, and nobody took anything down.
+    assert_ok systemctl kill --signal=KILL up-beta
+    assert_ok systemctl reset-failed up-beta
+    assert_ok up beta
+    assert_ok $NET selftest beta
+    assert_ok down beta
     assert_ok $NET down beta
     assert_ok $NET sweep
     assert_eq "$(ip -o link | grep -cw "$bridge" || true)" 0
+    test ! -L /run/netns/t-beta
+}
+
+test_what_holds_a_namespace_has_no_capability_and_no_mount() {
+    local pid
+    pid=$(systemctl show -P MainPID tenant-net@alpha)
+    assert_eq "$(readlink /run/netns/t-alpha)" "/proc/$pid/ns/net"
+    assert_eq "$(grep -E '^(Uid|CapPrm|CapEff|CapInh|CapAmb|NoNewPrivs|Seccomp):' "/proc/$pid/status" | tr -s '\t' ' ')" \
+        $'Uid: 0 0 0 0\nCapInh: 0000000000000000\nCapPrm: 0000000000000000\nCapEff: 0000000000000000\nCapAmb: 0000000000000000\nNoNewPrivs: 1\nSeccomp: 2'
+    assert_eq "$(grep -c netns /proc/self/mountinfo || true)" 0
+    assert_match "$(ip netns exec t-alpha ip -o link)" 'eth0@'
+}
+
+test_a_tenant_whose_namespace_is_lost_gets_another() {
+    local gateway before
+    gateway=$(systemctl show -P MainPID tenant@alpha)
+    before=$(stat -Lc %i /run/netns/t-alpha)
+    assert_ok systemctl kill --signal=KILL --kill-who=main tenant-net@alpha
+    back() {
+        [ "$(systemctl is-active tenant@alpha)" = active ] && [ "$(systemctl show -P MainPID tenant@alpha)" != "$gateway" ] &&
+            [ "$(stat -Lc %i /run/netns/t-alpha)" != "$before" ]
+    }
+    eventually 60 back
+    assert_ok $NET selftest alpha
+    assert_ok python3 -c "$CONNECT" "$(compiled alpha tenant_address)" 18789
+    assert_eq "$(stat -Lc %i /run/netns/t-alpha)" "$(stat -Lc %i "/proc/$(systemctl show -P MainPID tenant@alpha)/ns/net")"
 }
 
 test_a_tenant_that_stops_during_a_sweep_is_swept_too() {
@@ -213,14 +246,16 @@ test_a_tenant_that_stops_during_a_sweep_is_swept_too() {
     systemctl stop tenant@beta
     later systemctl start tenant@beta
     for round in $(seq 40); do
-        assert_ok $NET up beta
+        assert_ok up beta
         systemctl start --no-block tenantd-sweep.service
         sleep "0.0$((round % 10))"
-        assert_ok $NET down beta
+        assert_ok down beta
     done
-    eventually 60 test ! -e "/sys/class/net/$bridge"
-    assert_eq "$(ls /run/tenantd/dead)" ""
-    assert_eq "$(systemctl is-failed tenantd-sweep.service tenantd-sweep.path)" $'inactive\nactive'
+    swept() {
+        [ ! -e "/sys/class/net/$bridge" ] && [ -z "$(ls /run/tenantd/dead)" ] &&
+            [ "$(systemctl is-failed tenantd-sweep.service tenantd-sweep.path)" = $'inactive\nactive' ]
+    }
+    eventually 60 swept
 }
 
 test_a_file_that_others_could_have_written_is_refused() {

@@ -95,6 +95,29 @@ test_a_command_in_a_stopped_tenant_has_its_network_for_as_long_as_it_runs_and_st
     assert_eq "$(systemctl is-active tenant@alpha || true)" inactive
 }
 
+test_a_command_runs_once_and_not_without_a_network() {
+    local ran=/var/lib/tenants/alpha/home/ran caller
+    rm -f "$ran"
+    later rm -f "$ran"
+    tenantctl exec alpha -- sh -c 'echo once >>$HOME/ran; sleep 1000' &
+    caller=$!
+    eventually 10 test -s "$ran"
+    # What holds its network is killed: systemd makes another, and must not begin the command anew.
+    assert_ok systemctl kill --signal=KILL --kill-who=main tenant-net@alpha
+    wait "$caller" || true
+    eventually 20 systemctl is-active -q tenant@alpha
+    assert_eq "$(cat "$ran")" once
+    tenantctl stop alpha
+    later tenantctl start alpha
+    eventually 10 no_network_of alpha
+    systemctl stop tenantd-fence-watch
+    later systemctl start tenantd-fence-watch
+    later systemctl reload-or-restart tenantd-fence
+    nft delete table inet tenantd
+    assert_status 69 tenantctl exec alpha -- id
+    assert_match "$OUTPUT" 'tenant alpha: its network did not come up: see "journalctl -u tenant-net@alpha.service"'
+}
+
 test_a_gateway_that_is_started_and_stopped_beside_a_command_shares_its_network() {
     local caller
     tenantctl stop alpha

@@ -16,6 +16,9 @@ use crate::{Cancel, Systemd};
 
 const LAUNCHER: &str = "/usr/lib/tenantd/tenant-exec";
 
+/// `EXIT_NETWORK` of systemd.exec(5): the network namespace could not be entered.
+const NO_NETWORK: i32 = 225;
+
 /// What to run and for whom.
 #[derive(Debug)]
 pub struct ExecRequest {
@@ -59,7 +62,17 @@ pub fn exec(systemd: &Systemd, request: ExecRequest, cancel: &Cancel) -> Result<
             ("StandardErrorFileDescriptor", Value::Descriptor(request.stderr)),
         ],
     };
-    status(&unit, &systemd.run_transient(transient, cancel)?)
+    let ended = systemd.run_transient(transient, cancel)?;
+    let network = request.tenant.net_unit();
+    // The unit only wants its network (see the drop-in), so PID 1 gives up when it looks for the namespace.
+    if (ended.code, ended.status) == (libc::CLD_EXITED, NO_NETWORK) && !systemd.unit(&network)?.is_up() {
+        let text = format!(
+            "tenant {}: its network did not come up: see \"journalctl -u {network}\" and \"tenantctl doctor\"",
+            request.tenant
+        );
+        return Err(sentence(Exit::Unavailable, text));
+    }
+    status(&unit, &ended)
 }
 
 /// Exit status of a transient unit as a shell would say it.

@@ -80,7 +80,7 @@ impl Paths {
         self.at("usr/share/tenantd/policies")
     }
 
-    /// The pinned network namespace of one tenant.
+    /// Where the network namespace of one tenant is found while its network is up.
     pub fn netns(&self, id: &TenantId) -> PathBuf {
         self.at("run/netns").join(format!("t-{}", id.system_name()))
     }

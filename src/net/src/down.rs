@@ -1,4 +1,4 @@
-//! Taking a tenant's network down, quickly: the namespace is let go and the links are marked dead; deleting them, which
+//! Taking a tenant's network down, quickly: the links are marked dead; deleting them, which
 //! costs the kernel tens of milliseconds under its one lock for links, is left to the sweep, for many tenants at once.
 
 use model::{Network, TenantId};
@@ -16,17 +16,17 @@ const GONE: &[Errno] = &[Errno::ENODEV, Errno::EADDRNOTAVAIL];
 pub fn down(tenant: &TenantId) -> Result<(), Error> {
     match record::read(tenant)? {
         Some(network) => take_down(&network),
-        None => namespace::unpin(tenant),
+        None => namespace::retract(tenant),
     }
 }
 
 /// Takes `network` down. Goes on after a failure, so that as much as possible is gone, and returns the first one.
 /// The elements go last: a link never outlives what the fence knows about it.
 pub fn take_down(network: &Network) -> Result<(), Error> {
-    let unpinned = namespace::unpin(&network.tenant);
+    let retracted = namespace::retract(&network.tenant);
     let buried = route::open().and_then(|mut host| bury(&mut host, network));
     let removed = nft::open().and_then(|mut filter| nft::remove(&mut filter, &element::elements(network)));
-    unpinned.and(buried).and(removed).and_then(|()| record::bury(&network.tenant))
+    retracted.and(buried).and(removed).and_then(|()| record::bury(&network.tenant))
 }
 
 /// Takes every tenant's network down and its links away, although tenants may still run: for a host without its fence.

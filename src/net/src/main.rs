@@ -1,5 +1,7 @@
 //! `tenant-net`: one tenant's network, up and down.
 //!
+//! `up` makes it and then holds its namespace, without a capability, until PID 1 ends it.
+//!
 //! Promises: the fence is in place before the first link exists and is the last thing to go; a tenant's network costs
 //! the same for the first tenant and the ten-thousandth (links are looked up by name, nothing is dumped); every verb may
 //! be repeated and may follow a run that was killed half-way. Reads one compiled file and its own record, nothing else.

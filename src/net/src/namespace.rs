@@ -1,53 +1,74 @@
-//! The tenant's network namespace, pinned where `ip netns` and systemd's `NetworkNamespacePath=` look for it.
+//! The tenant's network namespace, held by the process that made it, and found where `ip netns` and systemd's
+//! `NetworkNamespacePath=` look for it.
 //!
-//! The pin is a mount in the host's mount namespace: this program's unit must not have one of its own.
+//! What lies there is a link to that process's namespace, not a mount: PID 1 reads the whole table of the host's mounts at
+//! every change of it, and so does every sandbox many times (docs/adr/0009-a-process-holds-the-namespace.md).
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::PathBuf;
+use std::process;
 
+use caps::CapSet;
 use model::{Paths, TenantId};
-use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
+use nix::unistd::pause;
+use sd_notify::NotifyState;
 
 use crate::error::Error;
 
 /// The namespace the calling thread is in.
 const OWN: &str = "/proc/thread-self/ns/net";
 
-/// The namespace the calling thread is in now, to come back to.
+/// The namespace the calling thread is in now.
 pub fn current() -> Result<File, Error> {
     File::open(OWN).map_err(|error| Error::kernel(format!("open {OWN}"), error))
 }
 
-/// The pinned namespace of `tenant`, if it is pinned.
-pub fn pinned(tenant: &TenantId) -> Result<Option<File>, Error> {
+/// Makes a namespace and moves the calling thread into it.
+pub fn create() -> Result<File, Error> {
+    unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| Error::kernel("make a network namespace", errno))?;
+    current()
+}
+
+/// Lets `tenant`'s namespace be found: it is the one of this process's first thread.
+pub fn publish(tenant: &TenantId) -> Result<(), Error> {
+    let path = path(tenant);
+    let failed = |error: io::Error| Error::kernel(format!("make the link {}", path.display()), error);
+    if let Some(directory) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(failed)?;
+    }
+    let new = path.with_extension("new");
+    remove(&new)?;
+    symlink(format!("/proc/{}/ns/net", process::id()), &new).map_err(failed)?;
+    fs::rename(&new, &path).map_err(failed)
+}
+
+/// Gives every capability up, tells PID 1 that the network is up, and holds the namespace until a signal ends the process.
+pub fn hold() -> Result<(), Error> {
+    for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
+        caps::clear(None, set)
+            .map_err(|error| Error::kernel("give capabilities up", io::Error::other(error)))?;
+    }
+    sd_notify::notify(&[NotifyState::Ready])
+        .map_err(|error| Error::kernel("tell PID 1 that the network is up", error))?;
+    loop {
+        pause();
+    }
+}
+
+/// The namespace of `tenant`, if one is held.
+pub fn held(tenant: &TenantId) -> Result<Option<File>, Error> {
     let path = path(tenant);
     let failed = |error: io::Error| Error::kernel(format!("open {}", path.display()), error);
-    let flags = (OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).bits();
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
+    let file = match File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(failed)?,
     };
-    // A plain file is what a killed run leaves between making the file and mounting on it.
     let kind = fstatfs(&file).map_err(|errno| failed(errno.into()))?.filesystem_type();
     Ok((kind == NSFS_MAGIC).then_some(file))
-}
-
-/// Makes a namespace for `tenant`, moves the calling thread into it, and pins it.
-pub fn create(tenant: &TenantId) -> Result<File, Error> {
-    let path = path(tenant);
-    let failed =
-        |error: io::Error| Error::kernel(format!("pin the network namespace at {}", path.display()), error);
-    prepare(&path).map_err(failed)?;
-    unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| Error::kernel("make a network namespace", errno))?;
-    mount(Some(OWN), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-        .map_err(|errno| failed(errno.into()))?;
-    current()
 }
 
 /// Moves the calling thread into `namespace`.
@@ -56,17 +77,13 @@ pub fn enter(namespace: &File) -> Result<(), Error> {
         .map_err(|errno| Error::kernel("enter the network namespace", errno))
 }
 
-/// Takes the pin away; the namespace and the links in it go when their last process has gone.
-pub fn unpin(tenant: &TenantId) -> Result<(), Error> {
-    let path = path(tenant);
-    loop {
-        match umount2(&path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
-            Ok(()) => (), // and once more, in case it was mounted twice
-            Err(Errno::EINVAL | Errno::ENOENT) => break,
-            Err(errno) => return Err(Error::kernel(format!("unmount {}", path.display()), errno)),
-        }
-    }
-    match fs::remove_file(&path) {
+/// Lets `tenant`'s namespace no longer be found; it and the links in it go when its last process has gone.
+pub fn retract(tenant: &TenantId) -> Result<(), Error> {
+    remove(&path(tenant))
+}
+
+fn remove(path: &PathBuf) -> Result<(), Error> {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::kernel(format!("remove {}", path.display()), error))
         }
@@ -76,20 +93,4 @@ pub fn unpin(tenant: &TenantId) -> Result<(), Error> {
 
 fn path(tenant: &TenantId) -> PathBuf {
     Paths::host().netns(tenant)
-}
-
-/// The empty file to mount on, in a directory that is made if this boot has none yet.
-fn prepare(path: &Path) -> io::Result<()> {
-    let make = || {
-        let flags = (OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).bits();
-        OpenOptions::new().write(true).create(true).mode(0o444).custom_flags(flags).open(path).map(drop)
-    };
-    match (make(), path.parent()) {
-        (Err(error), Some(directory)) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(directory)?;
-            fs::set_permissions(directory, Permissions::from_mode(0o755))?;
-            make()
-        }
-        (other, _) => other,
-    }
 }

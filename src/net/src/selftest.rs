@@ -99,8 +99,8 @@ fn attempt(network: &Network) -> Result<(), Error> {
     let listener = TcpListener::bind(SocketAddr::new(bridge, 0)).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let target = listener.local_addr().map_err(failed)?;
-    let Some(inside) = namespace::pinned(&network.tenant)? else {
-        return Err(Error::Breach("its network namespace is not pinned".to_owned()));
+    let Some(inside) = namespace::held(&network.tenant)? else {
+        return Err(Error::Breach("nobody holds its network namespace".to_owned()));
     };
     let home = namespace::current()?;
     namespace::enter(&inside)?;

@@ -1,4 +1,4 @@
-//! Putting a tenant's network up: fence first, then links. May be repeated, also over what a killed run left.
+//! Putting a tenant's network up: fence first, then links; and holding it up. May follow a run that was killed at any step.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -16,7 +16,7 @@ const TRIES: usize = 5;
 /// Answers of a kernel without IPv6.
 const NO_IPV6: &[Errno] = &[Errno::EAFNOSUPPORT, Errno::EOPNOTSUPP];
 
-/// Puts the network of `tenant` up as its compiled file says.
+/// Puts the network of `tenant` up as its compiled file says, and returns only if that fails.
 pub fn up(tenant: &TenantId) -> Result<(), Error> {
     let network = compiled(tenant)?;
     if let Some(old) = record::read(tenant)?.filter(|old| *old != network) {
@@ -30,7 +30,9 @@ pub fn up(tenant: &TenantId) -> Result<(), Error> {
     let bridge = bridge(&mut host, &network)?;
     let mut inside = pair(&mut host, &network, bridge)?;
     run(&mut host, host_side(&network.link, bridge))?;
-    run(&mut inside, tenant_side(&network))
+    run(&mut inside, tenant_side(&network))?;
+    namespace::publish(tenant)?;
+    namespace::hold()
 }
 
 fn compiled(tenant: &TenantId) -> Result<Network, Error> {
@@ -74,36 +76,13 @@ fn bridge(host: &mut Netlink, network: &Network) -> Result<u32, Error> {
     Err(Error::kernel(format!("keep bridge {}", link.bridge), Errno::EAGAIN))
 }
 
-/// Makes namespace and pair, unless they stand already. The calling thread is in the namespace afterwards; the socket
-/// returned belongs to it.
+/// Makes namespace and pair. The calling thread is in the namespace afterwards; the socket returned belongs to it.
 fn pair(host: &mut Netlink, network: &Network, bridge: u32) -> Result<Netlink, Error> {
-    let link = &network.link;
-    let namespace = match namespace::pinned(&network.tenant)? {
-        Some(namespace) => {
-            namespace::enter(&namespace)?;
-            let mut inside = route::open()?;
-            let inner = find(&mut inside, "eth0")?;
-            let outer = find(host, &link.host)?;
-            let stands = inner.is_some_and(|inner| inner.index == message::INSIDE_INDEX)
-                && inner.and_then(|inner| inner.other_end) == outer.map(|outer| outer.index)
-                && outer
-                    .is_some_and(|outer| outer.bridge == Some(bridge) && outer.group == message::LIVE_GROUP);
-            match (stands, inner) {
-                (true, _) => return Ok(inside),
-                (false, None) => namespace,
-                // Not our pair: begin again with an empty namespace.
-                (false, Some(_)) => {
-                    namespace::unpin(&network.tenant)?;
-                    namespace::create(&network.tenant)?
-                }
-            }
-        }
-        None => namespace::create(&network.tenant)?,
-    };
+    let namespace = namespace::create()?;
     // Before the link exists, so that it never has an IPv6 address.
     sysctl::disable_ipv6("all")?;
     sysctl::disable_ipv6("default")?;
-    make_pair(host, link, bridge, &namespace)?;
+    make_pair(host, &network.link, bridge, &namespace)?;
     route::open()
 }
 
