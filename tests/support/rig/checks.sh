@@ -1,22 +1,32 @@
 # shellcheck shell=bash
 # The checks that need no host: formatting, lints, unit tests, dependencies, the package's own lint.
 
-# unit_checks: run and report them all.
-unit_checks() {
+# static_checks: what needs nothing built.
+static_checks() {
     need_rust
     need_packages shellcheck build-essential libsqlite3-dev pkg-config git
-    need_cargo_tool cargo-nextest
-    need_cargo_tool cargo-deny
     cd "$CHECKOUT" || exit
     report_check unit "the code is formatted" cargo fmt --all --check
     report_check unit "clippy has nothing to say" \
         cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+    report_check unit "shell scripts pass shellcheck" shellcheck_all
+}
+
+# unit_build: build the unit tests and what runs them.
+unit_build() {
+    cd "$CHECKOUT" || exit
+    need_cargo_tool cargo-nextest
     step "building the unit tests"
     shown_on_failure "cargo nextest" cargo nextest run --workspace --locked --no-run || true
+    need_cargo_tool cargo-deny
+}
+
+# unit_checks: run and report what unit_build has built.
+unit_checks() {
+    cd "$CHECKOUT" || exit
     nextest_report
     report_check unit "dependencies: licences, sources and bans hold" cargo deny --locked check bans licenses sources
     report_check unit "dependencies: none has a known advisory" advisories_check
-    report_check unit "shell scripts pass shellcheck" shellcheck_all
 }
 
 # need_cargo_tool NAME: build a cargo subcommand from the registry if it is missing.
