@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["model"]),
     ("runtime", &["model"]),
     ("vault", &["model"]),
+    ("vault-store", &["model", "vault"]),
     ("confine", &["model"]),
     ("host", &["model", "plan", "api", "runtime", "confine"]),
     ("runtime-store", &["model", "runtime"]),

@@ -1,0 +1,57 @@
+//! All tenants' vaults.
+
+use std::path::Path;
+
+use model::TenantId;
+use vault::Keks;
+
+use crate::directory::Directory;
+use crate::{StoreError, TenantVault};
+
+/// The directory of the vault.
+#[derive(Debug)]
+pub struct VaultStore {
+    root: Directory,
+}
+
+impl VaultStore {
+    /// Opens `root`, which must exist and be closed to everybody else.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        Directory::open(root).map(|root| Self { root })
+    }
+
+    /// The vault of a tenant, if it has one.
+    pub fn find(&self, tenant: &TenantId) -> Result<Option<TenantVault>, StoreError> {
+        self.root
+            .find(&tenant.system_name())?
+            .map(|directory| TenantVault::read(tenant.clone(), directory))
+            .transpose()
+    }
+
+    /// The vault of a tenant, made with its first DEK if it has none.
+    pub fn find_or_make(&self, tenant: &TenantId, keks: &Keks) -> Result<TenantVault, StoreError> {
+        let directory = self.root.make(&tenant.system_name())?;
+        directory.sweep()?;
+        let mut vault = TenantVault::read(tenant.clone(), directory)?;
+        vault.begin(keks)?;
+        Ok(vault)
+    }
+
+    /// Every tenant with a vault. What else lies there is none of the vault's tenants.
+    pub fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
+        let names = self.root.names()?;
+        let mut tenants: Vec<_> =
+            names.iter().filter_map(|name| TenantId::from_system_name(name).ok()).collect();
+        tenants.sort();
+        Ok(tenants)
+    }
+
+    /// Destroys the vault of a tenant: its keys first, so that the rest is noise whatever becomes of it.
+    pub fn destroy(&self, tenant: &TenantId) -> Result<(), StoreError> {
+        let name = tenant.system_name();
+        let Some(directory) = self.root.find(&name)? else { return Ok(()) };
+        directory.sweep()?;
+        TenantVault::read(tenant.clone(), directory)?.destroy()?;
+        self.root.remove_directory(&name)
+    }
+}

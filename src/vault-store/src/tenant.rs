@@ -1,0 +1,94 @@
+//! One tenant's vault: its files as read, changed step by step.
+
+use model::TenantId;
+use vault::{Keks, Kind, Listing, Secret, SecretName, Step};
+
+use crate::StoreError;
+use crate::directory::Directory;
+
+/// The vault of one tenant. Whoever changes it must be the only one who does.
+#[derive(Debug)]
+pub struct TenantVault {
+    directory: Directory,
+    listing: Listing,
+}
+
+impl TenantVault {
+    pub(crate) fn read(tenant: TenantId, directory: Directory) -> Result<Self, StoreError> {
+        let mut files = Vec::new();
+        for name in directory.names()? {
+            let bytes = directory.read(&name)?;
+            files.push((name, bytes));
+        }
+        Ok(Self { directory, listing: Listing::read(tenant, files)? })
+    }
+
+    /// What is in it.
+    pub fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
+    /// Makes the first DEK, if nothing at all is there.
+    pub(crate) fn begin(&mut self, keks: &Keks) -> Result<(), StoreError> {
+        match self.listing.create(keks) {
+            Ok(step) => self.carry_out(step),
+            Err(vault::VaultError::Exists { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives a secret a new value and returns its version. The old value stands until the new one is on the disk and has been
+    /// seen to open.
+    pub fn set(
+        &mut self,
+        keks: &Keks,
+        name: &SecretName,
+        kind: Kind,
+        secret: &Secret,
+    ) -> Result<u64, StoreError> {
+        self.settle(keks)?;
+        self.carry_out(self.listing.set(keks, name, kind, secret)?)?;
+        self.settle(keks)?;
+        Ok(self.listing.newest_version(name).unwrap_or_default())
+    }
+
+    /// Removes a secret.
+    pub fn remove(&mut self, keks: &Keks, name: &SecretName) -> Result<(), StoreError> {
+        while let Some(step) = self.listing.remove(keks, name)? {
+            self.carry_out(step)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a new DEK, seals everything under it, and destroys the old one.
+    pub fn rotate_dek(&mut self, keks: &Keks) -> Result<(), StoreError> {
+        self.settle(keks)?;
+        self.carry_out(self.listing.rotate_dek(keks)?)?;
+        self.settle(keks)
+    }
+
+    /// Ends what is under way: a rotation, a new version, a new KEK.
+    pub fn settle(&mut self, keks: &Keks) -> Result<(), StoreError> {
+        while let Some(step) = self.listing.next_step(keks)? {
+            self.carry_out(step)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn destroy(mut self) -> Result<(), StoreError> {
+        while let Some(step) = self.listing.destroy() {
+            self.carry_out(step)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, step: Step) -> Result<(), StoreError> {
+        #[cfg(test)]
+        crate::tests::may_go_on(&step)?;
+        match &step {
+            Step::Write { file, bytes } => self.directory.write(file, bytes)?,
+            Step::Remove { file } => self.directory.remove(file)?,
+        }
+        Ok(self.listing.apply(step)?)
+    }
+}

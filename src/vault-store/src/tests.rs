@@ -1,0 +1,190 @@
+//! On a real file system: whole files, ends at any step, what is put in the way.
+
+use std::cell::Cell;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use model::TenantId;
+use nix::errno::Errno;
+use tempfile::TempDir;
+use vault::{Kek, Keks, Kind, Secret, SecretName, Step};
+
+use crate::{StoreError, TenantVault, VaultStore};
+
+thread_local! {
+    /// How many steps are carried out before the world ends.
+    static STEPS: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// Called before each step.
+pub(crate) fn may_go_on(step: &Step) -> Result<(), StoreError> {
+    match STEPS.get().checked_sub(1) {
+        Some(left) => STEPS.set(left),
+        None => return Err(StoreError::io("carry out", Path::new(&step.to_string()))(Errno::EIO)),
+    }
+    Ok(())
+}
+
+fn keks() -> Keks {
+    Keks::new(Kek::from_bytes(&[7; 32]).unwrap(), None)
+}
+
+fn acme() -> TenantId {
+    TenantId::parse("acme-corp").unwrap()
+}
+
+fn name(text: &str) -> SecretName {
+    SecretName::parse(text).unwrap()
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text.as_bytes().to_vec()).unwrap()
+}
+
+/// A vault directory with three secrets in it, and the store over it.
+fn filled() -> (TempDir, VaultStore) {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o700)).unwrap();
+    let store = VaultStore::open(directory.path()).unwrap();
+    let mut vault = store.find_or_make(&acme(), &keks()).unwrap();
+    for text in ["one", "two", "three"] {
+        vault.set(&keks(), &name(text), Kind::Proxy, &secret(&format!("value of {text}"))).unwrap();
+    }
+    (directory, store)
+}
+
+fn value(vault: &TenantVault, keks: &Keks, text: &str) -> Option<String> {
+    let version = vault.listing().newest_version(&name(text))?;
+    let secret = vault.listing().open(keks, &name(text), version, Kind::Proxy).unwrap();
+    Some(String::from_utf8(secret.expose().to_vec()).unwrap())
+}
+
+/// Does `change` with the world ending after 0, 1, 2… steps, each time to a vault made anew; whether it ended well or not,
+/// `holds` looks at what another process finds and settles. Returns how many steps the whole change takes.
+fn at_every_step(
+    change: impl Fn(&VaultStore) -> Result<(), StoreError>,
+    holds: impl Fn(&VaultStore, bool),
+) -> usize {
+    for steps in 0.. {
+        let (_directory, store) = filled();
+        STEPS.set(steps);
+        let done = change(&store).is_ok();
+        STEPS.set(usize::MAX);
+        holds(&store, done);
+        if done {
+            return steps;
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn what_is_set_is_there_for_the_next_process() {
+    let (directory, store) = filled();
+    let vault = store.find(&acme()).unwrap().unwrap();
+    assert_eq!(value(&vault, &keks(), "two").as_deref(), Some("value of two"));
+    assert_eq!(vault.listing().secrets().count(), 3);
+    assert_eq!(store.tenants().unwrap(), [acme()]);
+    let path = directory.path().join("acme_corp");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o700);
+    let file = fs::metadata(path.join("secret.one.1")).unwrap();
+    assert_eq!(file.permissions().mode() & 0o7777, 0o600);
+}
+
+#[test]
+fn a_new_value_that_is_interrupted_is_the_old_or_the_new_one() {
+    let set = |store: &VaultStore| {
+        let mut vault = store.find_or_make(&acme(), &keks())?;
+        vault.set(&keks(), &name("one"), Kind::Proxy, &secret("new")).map(drop)
+    };
+    let steps = at_every_step(set, |store, done| {
+        let mut vault = store.find_or_make(&acme(), &keks()).unwrap();
+        let found = value(&vault, &keks(), "one").unwrap();
+        assert!(found == "new" || (found == "value of one" && !done), "{found}");
+        vault.settle(&keks()).unwrap();
+        assert_eq!(value(&vault, &keks(), "one").unwrap(), found);
+        assert_eq!(value(&vault, &keks(), "two").as_deref(), Some("value of two"));
+    });
+    assert_eq!(steps, 2, "write the new version, remove the old one");
+}
+
+#[test]
+fn a_rotation_of_the_dek_goes_on_after_an_end_at_any_step() {
+    let rotate = |store: &VaultStore| store.find_or_make(&acme(), &keks())?.rotate_dek(&keks());
+    let steps = at_every_step(rotate, |store, _| {
+        let mut vault = store.find_or_make(&acme(), &keks()).unwrap();
+        vault.settle(&keks()).unwrap();
+        for text in ["one", "two", "three"] {
+            assert_eq!(value(&vault, &keks(), text), Some(format!("value of {text}")));
+        }
+    });
+    assert_eq!(steps, 5, "a DEK, three records, the old DEK");
+}
+
+#[test]
+fn another_kek_takes_over_after_an_end_at_any_step() {
+    let both = || Keks::new(Kek::from_bytes(&[7; 32]).unwrap(), Some(Kek::from_bytes(&[8; 32]).unwrap()));
+    let next = Keks::new(Kek::from_bytes(&[8; 32]).unwrap(), None);
+    let settle = |store: &VaultStore| store.find_or_make(&acme(), &both())?.settle(&both());
+    at_every_step(settle, |store, done| {
+        let mut vault = store.find_or_make(&acme(), &both()).unwrap();
+        assert_eq!(vault.listing().is_held_by(next.newest().id()), done);
+        vault.settle(&both()).unwrap();
+        assert_eq!(value(&vault, &next, "three").as_deref(), Some("value of three"));
+        assert!(vault.listing().open(&keks(), &name("three"), 1, Kind::Proxy).is_err());
+    });
+}
+
+#[test]
+fn a_removal_and_a_destruction_end_after_an_end_at_any_step() {
+    let remove = |store: &VaultStore| store.find_or_make(&acme(), &keks())?.remove(&keks(), &name("one"));
+    at_every_step(remove, |store, _| {
+        let mut vault = store.find_or_make(&acme(), &keks()).unwrap();
+        vault.remove(&keks(), &name("one")).unwrap();
+        assert_eq!(value(&vault, &keks(), "one"), None);
+        assert_eq!(value(&vault, &keks(), "two").as_deref(), Some("value of two"));
+    });
+    at_every_step(
+        |store| store.destroy(&acme()),
+        |store, done| {
+            if !done {
+                // The keys go first: once one step is taken, nothing opens any more.
+                store.destroy(&acme()).unwrap();
+            }
+            assert!(store.find(&acme()).unwrap().is_none());
+        },
+    );
+}
+
+#[test]
+fn what_an_interrupted_write_left_is_swept_and_a_stray_file_is_refused() {
+    let (directory, store) = filled();
+    let path = directory.path().join("acme_corp");
+    fs::write(path.join(".secret.one.2"), "half").unwrap();
+    store.find_or_make(&acme(), &keks()).unwrap();
+    assert!(!path.join(".secret.one.2").exists());
+    fs::write(path.join("notes"), "x").unwrap();
+    let error = store.find(&acme()).unwrap_err().to_string();
+    assert!(error.contains("\"notes\" in the vault is none of tenantd's files"), "{error}");
+}
+
+#[test]
+fn links_are_not_followed_and_a_vault_open_to_others_is_refused() {
+    let (directory, store) = filled();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let beta = TenantId::parse("beta").unwrap();
+    symlink(elsewhere.path(), directory.path().join("beta")).unwrap();
+    assert!(store.find_or_make(&beta, &keks()).is_err());
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+
+    let record = directory.path().join("acme_corp/secret.one.1");
+    fs::rename(&record, elsewhere.path().join("record")).unwrap();
+    symlink(elsewhere.path().join("record"), &record).unwrap();
+    assert!(store.find(&acme()).is_err());
+
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o750)).unwrap();
+    let error = VaultStore::open(directory.path()).unwrap_err();
+    assert_eq!(error.exit(), model::Exit::NoPermission);
+    assert!(error.to_string().contains("has mode 0750"), "{error}");
+}
