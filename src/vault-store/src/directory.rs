@@ -76,7 +76,8 @@ impl Directory {
     pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, StoreError> {
         let path = self.path.join(name);
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        let file = openat(&self.descriptor, name, flags, Mode::empty()).map_err(StoreError::io("open", &path))?;
+        let file =
+            openat(&self.descriptor, name, flags, Mode::empty()).map_err(StoreError::io("open", &path))?;
         let mut bytes = Vec::new();
         let read = File::from(file).take(LONGEST + 1).read_to_end(&mut bytes);
         match read {

@@ -102,13 +102,17 @@ fn temporary(args: &Args<'_>) -> Verdict {
     seen.map_or_else(|| blocked("no temporary folder shows that name"), |path| Ok(format!("{path} is there")))
 }
 
-/// Mount tables name the source folders of bind mounts, and those of other tenants if they are left in.
+/// Mount tables name the source folders of bind mounts, and control groups their tenant: of every process that can be seen.
 fn mounts(args: &Args<'_>) -> Verdict {
     let wanted = args.text(0);
-    for file in ["/proc/self/mountinfo", "/proc/self/mounts", "/proc/self/mountstats", "/proc/self/cgroup"] {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        if let Some(line) = text.lines().find(|line| line.contains(wanted)) {
-            return Ok(format!("{file}: {line}"));
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+    for process in processes.filter(|path| path.join("mountinfo").exists()) {
+        for file in ["mountinfo", "mounts", "mountstats", "cgroup"] {
+            let file = process.join(file);
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            if let Some(line) = text.lines().find(|line| line.contains(wanted)) {
+                return Ok(format!("{}: {line}", file.display()));
+            }
         }
     }
     blocked(format!("no mount table names {wanted}"))
@@ -129,5 +133,5 @@ pub const ACTS: &[Act] = &[
     Act { id: "names-sessions", about: "list logins and lingering users", layers: "mounts", args: "", control: Control::Root, run: |_| first_listing(&["/run/systemd/users", "/run/user", "/var/lib/systemd/linger"]) },
     Act { id: "names-network", about: "list the host's links", layers: "network mounts", args: "", control: Control::Root, run: |_| first_listing(&["/sys/class/net", "/sys/devices/virtual/net"]) },
     Act { id: "names-temporary", about: "see a temporary file of another", layers: "mounts ipc-namespace", args: "NAME", control: Control::Target, run: temporary },
-    Act { id: "names-mounts", about: "find a name in the mount tables and the own cgroup path", layers: "mounts", args: "NAME", control: Control::Root, run: mounts },
+    Act { id: "names-mounts", about: "find a name in the mount tables and cgroup paths of processes", layers: "mounts", args: "NAME", control: Control::Root, run: mounts },
 ];
