@@ -192,3 +192,37 @@ pub struct Check {
     /// What to do; empty when nothing.
     pub remedy: String,
 }
+
+/// One secret of a tenant, without its value: one line of `tenantctl secret list`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretSummary {
+    /// Name.
+    pub name: String,
+    /// `proxy`, `file`, `variable` or `gateway`; `unreadable` or `missing` where something is wrong.
+    pub kind: String,
+    /// Version, from 1; it only grows.
+    pub version: u64,
+    /// When it was written.
+    pub changed: Option<u64>,
+    /// What is wrong with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// `tenantctl vault status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultStatus {
+    /// `open`, `locked`, or `empty`: nothing was ever put in.
+    pub state: String,
+    /// Name of the KEK: 16 hexadecimal digits.
+    pub kek: Option<String>,
+    /// Whether a rotation of the KEK is under way.
+    pub rotating: bool,
+    /// Tenants with a vault.
+    pub tenants: usize,
+    /// Secrets of all of them.
+    pub secrets: usize,
+    /// What is wrong with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}

@@ -6,13 +6,15 @@
 mod document;
 mod error;
 mod proxy;
+mod vault;
 
 pub use document::{
-    Check, Health, Installed, LandlockStatus, Measured, Outcome, Progress, Provenance, Status, Summary,
-    Verdict,
+    Check, Health, Installed, LandlockStatus, Measured, Outcome, Progress, Provenance, SecretSummary, Status,
+    Summary, VaultStatus, Verdict,
 };
 pub use error::Error;
 pub use proxy::Manager1Proxy;
+pub use vault::Vault1Proxy;
 
 /// Well-known bus name.
 pub const BUS_NAME: &str = "org.tenantd.Manager1";
@@ -34,4 +36,8 @@ pub mod action {
     pub const DELETE: &str = "org.tenantd.delete";
     /// Install, verify, pin and remove runtimes.
     pub const RUNTIME: &str = "org.tenantd.runtime";
+    /// Set, rotate and remove secrets of tenants.
+    pub const SECRET: &str = "org.tenantd.secret";
+    /// Rotate the keys of the vault, export and import its recovery copy.
+    pub const VAULT: &str = "org.tenantd.vault";
 }

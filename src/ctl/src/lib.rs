@@ -9,6 +9,7 @@ mod change;
 mod check;
 pub mod cli;
 mod complete;
+mod conceal;
 mod create;
 mod delete;
 mod doctor;
@@ -20,11 +21,13 @@ mod offline;
 mod output;
 mod progress;
 mod runtime;
+mod secret;
 mod session;
 mod settings;
 mod status;
 mod supervise;
 mod tty;
+mod vault;
 
 use std::error::Error as _;
 use std::ffi::OsString;
@@ -87,6 +90,8 @@ pub async fn run(verb: Verb, session: &mut Session) -> Ended {
         Verb::Repair { tenant, dry_run } => change::repair(session, &tenant, dry_run).await,
         Verb::Delete(arguments) => delete::delete(session, &arguments).await,
         Verb::Runtime(verb) => runtime::runtime(session, verb).await,
+        Verb::Secret(verb) => secret::secret(session, verb).await,
+        Verb::Vault(verb) => vault::vault(session, verb).await,
         Verb::Doctor => doctor::doctor(session),
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Read, Write};
 
-use api::Manager1Proxy;
+use api::{Manager1Proxy, Vault1Proxy};
 use model::Paths;
 use serde::Serialize;
 
@@ -94,15 +94,23 @@ impl Session {
 
     /// tenantd.
     pub async fn daemon(&mut self) -> Result<Manager1Proxy<'static>, Failure> {
-        let connection = match &self.bus {
-            Bus::Connected(connection, _) => connection.clone(),
+        Ok(Manager1Proxy::new(&self.connection().await?).await?)
+    }
+
+    /// tenantd's vault.
+    pub async fn vault(&mut self) -> Result<Vault1Proxy<'static>, Failure> {
+        Ok(Vault1Proxy::new(&self.connection().await?).await?)
+    }
+
+    async fn connection(&mut self) -> Result<zbus::Connection, Failure> {
+        match &self.bus {
+            Bus::Connected(connection, _) => Ok(connection.clone()),
             Bus::System => {
                 let connection = zbus::Connection::system().await?;
                 self.bus = Bus::Connected(connection.clone(), Agent::start(self.terminals));
-                connection
+                Ok(connection)
             }
-        };
-        Ok(Manager1Proxy::new(&connection).await?)
+        }
     }
 
     /// Prints a document: as JSON when that is asked for, else as `text` renders it.

@@ -91,7 +91,7 @@ async fn caller_gone(bus: &zbus::Connection, header: &Header<'_>) -> Result<(), 
     }
 }
 
-fn id(text: &str) -> Result<TenantId, Error> {
+pub(crate) fn id(text: &str) -> Result<TenantId, Error> {
     TenantId::parse(text).map_err(|error| Error::from(Failure::from(error)))
 }
 

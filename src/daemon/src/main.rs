@@ -3,6 +3,7 @@
 
 mod allocate;
 mod bus;
+mod bus_vault;
 mod failure;
 #[cfg(feature = "fault-injection")]
 mod fault;
@@ -16,6 +17,7 @@ mod state;
 mod status;
 mod supervise;
 mod tenants;
+mod vault;
 
 use std::process::ExitCode;
 

@@ -21,6 +21,10 @@ impl Service {
                 }
             }
         }
+        // Locked, or a damaged vault: whoever needs it is told then.
+        if let Err(failure) = self.finish_kek() {
+            tracing::error!("cannot end the rotation of the KEK: {failure}");
+        }
         Ok(())
     }
 
@@ -36,6 +40,7 @@ impl Service {
                 Ok(lock(&self.database).end(id)?)
             }
             OperationKind::Delete => {
+                self.destroy_secrets(id)?;
                 self.remove_objects(id, World::empty(), &silent)?;
                 Ok(lock(&self.database).end_absent(id, false)?)
             }

@@ -13,9 +13,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::allocate::store_failure;
 use crate::bus::Manager;
+use crate::bus_vault::VaultObject;
 use crate::failure::Failure;
 use crate::service::Service;
 use crate::state::Database;
+use crate::vault::Vault;
 
 /// Runs until SIGTERM. Tenants run on.
 pub fn run() -> ExitCode {
@@ -56,7 +58,8 @@ async fn serve() -> Result<(), Failure> {
         )
     };
     let connection = zbus::connection::Builder::system()
-        .and_then(|builder| builder.serve_at(api::OBJECT_PATH, Manager::new(service)))
+        .and_then(|builder| builder.serve_at(api::OBJECT_PATH, Manager::new(service.clone())))
+        .and_then(|builder| builder.serve_at(api::OBJECT_PATH, VaultObject::new(service)))
         .and_then(|builder| builder.name(api::BUS_NAME))
         .map_err(unavailable)?
         .build()
@@ -69,19 +72,25 @@ async fn serve() -> Result<(), Failure> {
 }
 
 fn open() -> Result<Service, Failure> {
+    // A host that cannot is served all the same; the vault is open in memory that may be swapped out, and it is said so.
+    if let Err(error) = host::lock_memory() {
+        tracing::warn!("{error}");
+    }
     let paths = Paths::host();
     let systemd = Systemd::system();
     for (directory, mode) in [
         (paths.runtimes(), 0o755),
         (paths.state().join("compiled"), 0o755),
         (paths.state().join("empty"), 0o755),
+        (paths.vault(), 0o700),
     ] {
         make_directory(&directory, mode)?;
     }
     let database = Database::open(&paths.database())?;
     let store = Store::open(&paths.runtimes()).map_err(store_failure)?;
     store.sweep().map_err(store_failure)?;
-    Ok(Service::new(paths, systemd, database, store))
+    let vault = Vault::new(&paths, &systemd);
+    Ok(Service::new(paths, systemd, database, store, vault))
 }
 
 /// A directory of tenantd's own below `/var/lib/tenantd`, which only root can enter.

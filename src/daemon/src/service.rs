@@ -12,6 +12,7 @@ use runtime_store::Store;
 use crate::failure::Failure;
 use crate::journal::lock;
 use crate::state::Database;
+use crate::vault::Vault;
 
 /// The daemon's inside, shared by all calls.
 #[derive(Debug)]
@@ -20,14 +21,15 @@ pub struct Service {
     pub(crate) systemd: Systemd,
     pub(crate) database: Mutex<Database>,
     pub(crate) store: Store,
+    pub(crate) vault: Vault,
     busy: Mutex<BTreeSet<TenantId>>,
 }
 
 impl Service {
     /// Puts the daemon together from what it found at its start.
-    pub fn new(paths: Paths, systemd: Systemd, database: Database, store: Store) -> Self {
+    pub fn new(paths: Paths, systemd: Systemd, database: Database, store: Store, vault: Vault) -> Self {
         let busy = Mutex::new(BTreeSet::new());
-        Self { paths, systemd, database: Mutex::new(database), store, busy }
+        Self { paths, systemd, database: Mutex::new(database), store, vault, busy }
     }
 
     /// The host as the plan sees it.

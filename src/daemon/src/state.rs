@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use thiserror::Error;
 
 /// Schema this program writes.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// Why the database does not serve.
 #[derive(Debug, Error)]
@@ -102,7 +102,7 @@ pub struct Operation {
 /// The open database.
 #[derive(Debug)]
 pub struct Database {
-    connection: Connection,
+    pub(crate) connection: Connection,
 }
 
 impl Database {
@@ -216,6 +216,9 @@ impl Database {
             "DELETE FROM allocation WHERE tenant = ?1"
         };
         transaction.execute(statement, [id.as_str()])?;
+        if !retain {
+            transaction.execute("DELETE FROM secret WHERE tenant = ?1", [id.as_str()])?;
+        }
         Ok(transaction.commit()?)
     }
 
@@ -307,8 +310,15 @@ fn migrate(connection: &mut Connection) -> Result<(), StateError> {
              CREATE TABLE cursor (one INTEGER PRIMARY KEY CHECK (one = 1), next_index INTEGER NOT NULL) STRICT;
              INSERT INTO cursor VALUES (1, 0);",
         )?;
-        transaction.pragma_update(None, "user_version", SCHEMA)?;
     }
+    if found < 2 {
+        transaction.execute_batch(
+            "CREATE TABLE secret (
+                 tenant TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, changed REAL NOT NULL,
+                 PRIMARY KEY (tenant, name)) STRICT, WITHOUT ROWID;",
+        )?;
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA)?;
     Ok(transaction.commit()?)
 }
 

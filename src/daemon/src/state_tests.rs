@@ -65,7 +65,23 @@ fn kept_data_keeps_its_uid_and_a_deleted_tenant_frees_it() {
 #[test]
 fn a_database_of_a_newer_tenantd_is_refused() {
     let (dir, database) = open();
-    database.connection.pragma_update(None, "user_version", 2).unwrap();
+    database.connection.pragma_update(None, "user_version", SCHEMA + 1).unwrap();
     drop(database);
-    assert!(matches!(Database::open(&dir.path().join("state.db")), Err(StateError::Newer(2))));
+    let opened = Database::open(&dir.path().join("state.db"));
+    assert!(matches!(opened, Err(StateError::Newer(newer)) if newer == SCHEMA + 1));
+}
+
+#[test]
+fn a_database_of_an_older_tenantd_is_brought_up_to_date() {
+    let (dir, mut database) = open();
+    database.set_pin("openclaw", Some("2026.9.6")).unwrap();
+    database.connection.execute_batch("DROP TABLE secret; PRAGMA user_version = 1").unwrap();
+    drop(database);
+    let mut database = Database::open(&dir.path().join("state.db")).unwrap();
+    assert_eq!(database.pin("openclaw").unwrap().as_deref(), Some("2026.9.6"));
+    database.note_secret(&id("acme"), "token", 3).unwrap();
+    database.note_secret(&id("acme"), "token", 2).unwrap();
+    assert_eq!(database.secret_heads(&id("acme")).unwrap()["token"].version, 3, "it never goes down");
+    database.forget_secret(&id("acme"), "token").unwrap();
+    assert!(database.secret_heads(&id("acme")).unwrap().is_empty());
 }

@@ -160,6 +160,10 @@ impl Service {
         let kind = if keep_data { OperationKind::DeleteKeepingData } else { OperationKind::Delete };
         lock(&self.database).begin(id, kind, "")?;
         tracing::info!(tenant = %id, keep_data, "delete");
+        // First, so that whatever the disk keeps of it is noise.
+        if !keep_data {
+            self.destroy_secrets(id)?;
+        }
         let steps = self.remove_objects(id, kept, progress)?;
         lock(&self.database).end_absent(id, keep_data)?;
         Ok(outcome(id, &steps, false, &Wanted::default(), "absent"))

@@ -55,6 +55,11 @@ impl Paths {
         self.state().join("state.db")
     }
 
+    /// `/var/lib/tenantd/vault`: sealed secrets, `<tenant>/`.
+    pub fn vault(&self) -> PathBuf {
+        self.state().join("vault")
+    }
+
     /// Installed runtimes, `<runtime>/<version>/`.
     pub fn runtimes(&self) -> PathBuf {
         self.state().join("runtimes")

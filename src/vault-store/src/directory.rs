@@ -72,6 +72,21 @@ impl Directory {
         Ok(())
     }
 
+    /// The bytes of a file, if it is there.
+    pub(crate) fn read_if_there(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.read(name) {
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Gives a file another name, on the disk when this returns. What had that name is gone.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        renameat(&self.descriptor, from, &self.descriptor, to)
+            .and_then(|()| fsync(&self.descriptor))
+            .map_err(StoreError::io("rename", &self.path.join(from)))
+    }
+
     /// The bytes of a file.
     pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, StoreError> {
         let path = self.path.join(name);

@@ -12,5 +12,5 @@ mod tenant;
 mod tests;
 
 pub use error::StoreError;
-pub use store::VaultStore;
+pub use store::{KekFile, VaultStore};
 pub use tenant::TenantVault;

@@ -3,10 +3,32 @@
 use std::path::Path;
 
 use model::TenantId;
-use vault::Keks;
+use vault::{KekId, Keks};
 
 use crate::directory::Directory;
 use crate::{StoreError, TenantVault};
+
+/// A KEK as it is stored: sealed by means of the host, which are not this crate's matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KekFile {
+    /// The one in use.
+    Current,
+    /// The one that takes its place when a rotation has ended.
+    Next,
+    /// One of another host or another time, for archives.
+    Kept(KekId),
+}
+
+impl KekFile {
+    // A dot keeps it apart from every system name of a tenant.
+    fn name(self) -> String {
+        match self {
+            Self::Current => "kek.current".to_owned(),
+            Self::Next => "kek.next".to_owned(),
+            Self::Kept(id) => format!("kek.{id}"),
+        }
+    }
+}
 
 /// The directory of the vault.
 #[derive(Debug)]
@@ -18,6 +40,21 @@ impl VaultStore {
     /// Opens `root`, which must exist and be closed to everybody else.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         Directory::open(root).map(|root| Self { root })
+    }
+
+    /// A stored KEK, if it is there.
+    pub fn kek(&self, which: KekFile) -> Result<Option<Vec<u8>>, StoreError> {
+        self.root.read_if_there(&which.name())
+    }
+
+    /// Stores a KEK.
+    pub fn write_kek(&self, which: KekFile, sealed: &[u8]) -> Result<(), StoreError> {
+        self.root.write(&which.name(), sealed)
+    }
+
+    /// Puts the next KEK in the place of the current one, which is gone then.
+    pub fn promote_kek(&self) -> Result<(), StoreError> {
+        self.root.rename(&KekFile::Next.name(), &KekFile::Current.name())
     }
 
     /// The vault of a tenant, if it has one.

@@ -37,17 +37,17 @@ impl TenantVault {
         }
     }
 
-    /// Gives a secret a new value and returns its version. The old value stands until the new one is on the disk and has been
+    /// Gives a secret a new value and returns its version, which is above `floor`. The old value stands until the new one is on the disk and has been
     /// seen to open.
     pub fn set(
         &mut self,
         keks: &Keks,
-        name: &SecretName,
+        (name, floor): (&SecretName, u64),
         kind: Kind,
         secret: &Secret,
     ) -> Result<u64, StoreError> {
         self.settle(keks)?;
-        self.carry_out(self.listing.set(keks, name, kind, secret)?)?;
+        self.carry_out(self.listing.set(keks, (name, floor), kind, secret)?)?;
         self.settle(keks)?;
         Ok(self.listing.newest_version(name).unwrap_or_default())
     }

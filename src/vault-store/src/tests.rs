@@ -50,7 +50,7 @@ fn filled() -> (TempDir, VaultStore) {
     let store = VaultStore::open(directory.path()).unwrap();
     let mut vault = store.find_or_make(&acme(), &keks()).unwrap();
     for text in ["one", "two", "three"] {
-        vault.set(&keks(), &name(text), Kind::Proxy, &secret(&format!("value of {text}"))).unwrap();
+        vault.set(&keks(), (&name(text), 0), Kind::Proxy, &secret(&format!("value of {text}"))).unwrap();
     }
     (directory, store)
 }
@@ -97,7 +97,7 @@ fn what_is_set_is_there_for_the_next_process() {
 fn a_new_value_that_is_interrupted_is_the_old_or_the_new_one() {
     let set = |store: &VaultStore| {
         let mut vault = store.find_or_make(&acme(), &keks())?;
-        vault.set(&keks(), &name("one"), Kind::Proxy, &secret("new")).map(drop)
+        vault.set(&keks(), (&name("one"), 0), Kind::Proxy, &secret("new")).map(drop)
     };
     let steps = at_every_step(set, |store, done| {
         let mut vault = store.find_or_make(&acme(), &keks()).unwrap();

@@ -18,17 +18,18 @@ impl Listing {
         self.write_dek(keks, &self.make_dek(1, Given::default())?)
     }
 
-    /// Seals `secret` as a new version of `name`. Until the step is carried out the old version stands, and after it the new one.
+    /// Seals `secret` as a new version of `name`, above `floor` too: the highest version that the caller knows of. Until the step
+    /// is carried out the old version stands, and after it the new one.
     pub fn set(
         &self,
         keks: &Keks,
-        name: &SecretName,
+        (name, floor): (&SecretName, u64),
         kind: Kind,
         secret: &Secret,
     ) -> Result<Step, VaultError> {
         let dek = self.newest_dek(keks)?;
         // A name that was removed goes on above all that was: no old record of it fits into the place of a new one.
-        let last = self.newest_version(name).unwrap_or(dek.given.version);
+        let last = self.newest_version(name).unwrap_or(dek.given.version).max(floor);
         let version = last.checked_add(1).ok_or_else(|| self.no_number(last))?;
         let message = self.next_message(&dek)?;
         let bytes = record::seal(&dek, name, version, (kind, message), secret);

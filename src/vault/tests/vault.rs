@@ -59,8 +59,10 @@ fn no_value_is_on_the_disk() {
 #[test]
 fn until_the_step_is_on_disk_the_old_value_stands_and_after_it_the_new_one() {
     let mut disk = disk(&[("token", "hunter1")]);
-    let step =
-        disk.listing(&acme()).set(&disk.keks(), &name("token"), Kind::Proxy, &secret("hunter2")).unwrap();
+    let step = disk
+        .listing(&acme())
+        .set(&disk.keks(), (&name("token"), 0), Kind::Proxy, &secret("hunter2"))
+        .unwrap();
     assert_eq!(disk.value(&acme(), "token").as_deref(), Some("hunter1"));
     disk.carry_out(&acme(), step);
     assert_eq!(disk.value(&acme(), "token").as_deref(), Some("hunter2"));
@@ -152,8 +154,10 @@ fn a_damaged_record_is_named_holds_no_other_up_and_is_mended_by_setting_or_remov
 #[test]
 fn an_old_version_and_an_old_dek_stay_while_the_new_value_does_not_open() {
     let mut disk = disk(&[("token", "hunter1")]);
-    let step =
-        disk.listing(&acme()).set(&disk.keks(), &name("token"), Kind::Proxy, &secret("hunter2")).unwrap();
+    let step = disk
+        .listing(&acme())
+        .set(&disk.keks(), (&name("token"), 0), Kind::Proxy, &secret("hunter2"))
+        .unwrap();
     let Step::Write { file, mut bytes } = step else { panic!("set removes") };
     bytes[40] ^= 1;
     disk.put(&acme(), &file, &bytes);
@@ -180,7 +184,7 @@ fn a_kek_that_is_not_at_hand_is_named() {
     let listing = disk.listing(&acme());
     for error in [
         listing.open(&other, &name("token"), 1, Kind::Proxy).err().unwrap(),
-        listing.set(&other, &name("token"), Kind::Proxy, &secret("x")).unwrap_err(),
+        listing.set(&other, (&name("token"), 0), Kind::Proxy, &secret("x")).unwrap_err(),
         listing.next_step(&other).unwrap_err(),
     ] {
         assert!(matches!(&error, VaultError::ForeignKek { kek, .. } if *kek == needed));
@@ -226,7 +230,7 @@ fn a_vault_is_made_once_and_without_one_nothing_is_set() {
     let disk = disk(&[("token", "hunter1")]);
     assert!(matches!(disk.listing(&acme()).create(&disk.keks()), Err(VaultError::Exists { .. })));
     let empty = Listing::read(acme(), []).unwrap();
-    let error = empty.set(&disk.keks(), &name("token"), Kind::Proxy, &secret("x")).unwrap_err();
+    let error = empty.set(&disk.keks(), (&name("token"), 0), Kind::Proxy, &secret("x")).unwrap_err();
     assert!(matches!(error, VaultError::NoDek { .. }));
     assert!(matches!(empty.rotate_dek(&disk.keks()), Err(VaultError::NoDek { .. })));
     assert_eq!(empty.next_step(&disk.keks()).unwrap(), None);

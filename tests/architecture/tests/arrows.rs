@@ -24,7 +24,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tenant-exec", &["model", "confine"]),
     ("tenant-net", &["model"]),
     ("tenant-ready", &["model"]),
-    ("tenantd", &["model", "plan", "api", "runtime", "runtime-store", "catalog", "host", "confine"]),
+    (
+        "tenantd",
+        &[
+            "model",
+            "plan",
+            "api",
+            "runtime",
+            "runtime-store",
+            "catalog",
+            "host",
+            "confine",
+            "vault",
+            "vault-store",
+        ],
+    ),
     ("tenantctl", &["model", "plan", "api", "runtime", "catalog", "host", "confine"]),
 ];
 

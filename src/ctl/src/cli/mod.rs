@@ -3,6 +3,7 @@
 mod create;
 mod runtime;
 mod value;
+mod vault;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use model::TenantId;
 
 pub use create::{CreateArgs, LimitArgs};
 pub use runtime::{InstallArgs, RuntimeVerb};
+pub use vault::{RecoveryVerb, SecretArgs, SecretFor, SecretVerb, VaultVerb};
 
 use crate::complete;
 
@@ -126,6 +128,22 @@ pub enum Verb {
         subcommand_help_heading = "Verbs"
     )]
     Runtime(RuntimeVerb),
+    /// Seal, list, rotate and remove secrets of tenants
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        subcommand_value_name = "VERB",
+        subcommand_help_heading = "Verbs"
+    )]
+    Secret(SecretVerb),
+    /// Look after the keys that seal them
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        subcommand_value_name = "VERB",
+        subcommand_help_heading = "Verbs"
+    )]
+    Vault(VaultVerb),
     /// Say what this host lacks and how to get it; needs no daemon
     ///
     /// Ends with 71 when something that tenants need is missing.

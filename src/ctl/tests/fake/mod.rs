@@ -18,7 +18,7 @@ use zbus::object_server::SignalEmitter;
 use zbus::zvariant::OwnedFd;
 
 /// What the fake daemon does.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Fake {
     answers: BTreeMap<&'static str, Vec<String>>,
     failures: BTreeMap<&'static str, (Exit, String)>,
@@ -172,6 +172,44 @@ impl Fake {
     ) -> zbus::Result<()>;
 }
 
+/// The same fake's vault, on the same object.
+struct FakeVault(Fake);
+
+fn received(from: OwnedFd) -> String {
+    let mut text = String::new();
+    std::fs::File::from(std::os::fd::OwnedFd::from(from)).read_to_string(&mut text).unwrap();
+    text
+}
+
+#[zbus::interface(name = "org.tenantd.Vault1")]
+impl FakeVault {
+    fn list_secrets(&mut self, id: &str) -> Result<String, Error> {
+        self.0.take("secrets", format!("secrets {id}"))
+    }
+    fn set_secret(&mut self, id: &str, name: &str, kind: &str, value: OwnedFd) -> Result<String, Error> {
+        self.0.take("set", format!("set {id} {name} {kind:?} {:?}", received(value)))
+    }
+    fn remove_secret(&mut self, id: &str, name: &str) -> Result<(), Error> {
+        self.0.take("remove", format!("remove {id} {name}")).map(drop)
+    }
+    fn get_vault(&mut self) -> Result<String, Error> {
+        self.0.take("vault", "vault".into())
+    }
+    fn rotate_kek(&mut self) -> Result<String, Error> {
+        self.0.take("rotate-kek", "rotate-kek".into())
+    }
+    fn rotate_dek(&mut self, id: &str) -> Result<(), Error> {
+        self.0.take("rotate-dek", format!("rotate-dek {id}")).map(drop)
+    }
+    fn export_recovery(&mut self, passphrase: OwnedFd) -> Result<Vec<u8>, Error> {
+        self.0.take("export", format!("export {:?}", received(passphrase))).map(String::into_bytes)
+    }
+    fn import_recovery(&mut self, copy: OwnedFd, passphrase: OwnedFd) -> Result<String, Error> {
+        let call = format!("import {:?} {:?}", received(copy), received(passphrase));
+        self.0.take("import", call)
+    }
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -231,7 +269,9 @@ pub fn run(fake: Fake, around: Around, words: &[&str]) -> Ended {
             .server(zbus::Guid::generate())
             .unwrap()
             .p2p()
-            .serve_at(api::OBJECT_PATH, fake)
+            .serve_at(api::OBJECT_PATH, fake.clone())
+            .unwrap()
+            .serve_at(api::OBJECT_PATH, FakeVault(fake))
             .unwrap()
             .build();
         let client = zbus::connection::Builder::unix_stream(ours).p2p().build();

@@ -18,7 +18,7 @@ fn after(message: u64) -> Listing {
 }
 
 fn set(vault: &mut Listing, secret_name: &str) -> Result<(), VaultError> {
-    let step = vault.set(&keks(), &name(secret_name), Kind::Proxy, &secret("x"))?;
+    let step = vault.set(&keks(), (&name(secret_name), 0), Kind::Proxy, &secret("x"))?;
     vault.apply(step)
 }
 

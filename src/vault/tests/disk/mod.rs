@@ -123,7 +123,7 @@ impl Disk {
 
     pub fn set(&mut self, id: &TenantId, secret_name: &str, text: &str) {
         let step =
-            self.listing(id).set(&self.keks(), &name(secret_name), Kind::Proxy, &secret(text)).unwrap();
+            self.listing(id).set(&self.keks(), (&name(secret_name), 0), Kind::Proxy, &secret(text)).unwrap();
         self.carry_out(id, step);
         if self.try_settle(id).is_err() {
             assert!(!self.crashed(), "another secret is damaged, and that is another test");

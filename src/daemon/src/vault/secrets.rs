@@ -1,0 +1,148 @@
+//! Secrets of a tenant: set, listed, removed. Nobody gets a value back.
+
+use std::os::fd::OwnedFd;
+
+use api::SecretSummary;
+use model::{Exit, TenantId};
+use vault::{Kind, Secret, SecretName};
+use vault_store::TenantVault;
+
+use crate::failure::Failure;
+use crate::journal::lock;
+use crate::service::Service;
+
+/// What a secret is for, as people write it.
+const KINDS: [(&str, Kind); 4] =
+    [("proxy", Kind::Proxy), ("file", Kind::File), ("variable", Kind::Variable), ("gateway", Kind::Gateway)];
+
+impl Service {
+    /// Gives a secret a value. With `existing` it must be there, and stays of its kind.
+    pub fn set_secret(
+        &self,
+        id: &TenantId,
+        name: &str,
+        kind: Option<&str>,
+        value: OwnedFd,
+    ) -> Result<SecretSummary, Failure> {
+        self.existing(id)?;
+        let name = secret_name(name)?;
+        let wanted = kind.map(parse_kind).transpose()?;
+        // Before the vault is held: the caller may take its time.
+        let bytes = host::read_secretly(value, "the value", Secret::MAX)?;
+        let secret = Secret::new(bytes.to_vec())
+            .map_err(|error| Failure::new(Exit::Data, format!("secret {name} of tenant {id}: {error}")))?;
+        let _occupied = self.occupy(id)?;
+        let mut held = self.vault.hold();
+        let store = held.store()?;
+        let keyring = &mut held.keyring;
+        let keks = keyring.keks(&store)?;
+        let mut vault = store.find_or_make(id, keks)?;
+        let found = vault.listing().secrets().find(|entry| entry.name == name);
+        let kind = match (wanted, found.as_ref().and_then(|entry| entry.kind)) {
+            (None, None) => return Err(no_secret(id, &name)),
+            (None, Some(kind)) => kind,
+            (Some(wanted), Some(kind)) if wanted != kind => return Err(other_kind(id, &name, kind)),
+            (Some(wanted), _) => wanted,
+        };
+        let noted = lock(&self.database).secret_heads(id)?.get(name.as_str()).map_or(0, |head| head.version);
+        let version = vault.set(keks, (&name, noted), kind, &secret)?;
+        lock(&self.database).note_secret(id, name.as_str(), version)?;
+        tracing::info!(tenant = %id, secret = %name, version, "secret set");
+        let heads = lock(&self.database).secret_heads(id)?;
+        let changed = heads.get(name.as_str()).map(|head| head.changed);
+        Ok(SecretSummary { name: name.to_string(), kind: word(kind), version, changed, problem: None })
+    }
+
+    /// Names, kinds and versions. A secret that is not as it was noted is shown with what is wrong with it.
+    pub fn secrets(&self, id: &TenantId) -> Result<Vec<SecretSummary>, Failure> {
+        self.existing(id)?;
+        let vault = self.vault.hold().store()?.find(id)?;
+        let mut heads = lock(&self.database).secret_heads(id)?;
+        let mut list: Vec<SecretSummary> = Vec::new();
+        for entry in vault.iter().flat_map(|vault| vault.listing().secrets()) {
+            let head = heads.remove(entry.name.as_str());
+            let older = head.filter(|head| head.version > entry.version);
+            list.push(SecretSummary {
+                problem: older
+                    .map(|head| format!("an older version was put back: {} was written", head.version)),
+                name: entry.name.to_string(),
+                kind: entry.kind.map_or_else(|| "unreadable".to_owned(), word),
+                version: entry.version,
+                changed: head.map(|head| head.changed),
+            });
+        }
+        let gone = heads.into_iter().map(|(name, head)| SecretSummary {
+            name,
+            kind: "missing".to_owned(),
+            version: head.version,
+            changed: Some(head.changed),
+            problem: Some("its file was taken away: set it anew, or remove it".to_owned()),
+        });
+        list.extend(gone);
+        list.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(list)
+    }
+
+    /// Removes a secret.
+    pub fn remove_secret(&self, id: &TenantId, name: &str) -> Result<(), Failure> {
+        self.existing(id)?;
+        let name = secret_name(name)?;
+        let _occupied = self.occupy(id)?;
+        let mut held = self.vault.hold();
+        let store = held.store()?;
+        let keyring = &mut held.keyring;
+        let noted = lock(&self.database).secret_heads(id)?.contains_key(name.as_str());
+        match store.find(id)? {
+            Some(mut vault) if has(&vault, &name) => vault.remove(keyring.keks(&store)?, &name)?,
+            _ if !noted => return Err(no_secret(id, &name)),
+            _ => (),
+        }
+        lock(&self.database).forget_secret(id, name.as_str())?;
+        tracing::info!(tenant = %id, secret = %name, "secret removed");
+        Ok(())
+    }
+
+    /// Destroys the vault of a tenant: its keys first, so that what is left of it anywhere is noise.
+    pub(crate) fn destroy_secrets(&self, id: &TenantId) -> Result<(), Failure> {
+        Ok(self.vault.hold().store()?.destroy(id)?)
+    }
+}
+
+fn has(vault: &TenantVault, name: &SecretName) -> bool {
+    vault.listing().newest_version(name).is_some()
+}
+
+fn secret_name(text: &str) -> Result<SecretName, Failure> {
+    SecretName::parse(text).map_err(|error| Failure::new(Exit::Data, error.to_string()))
+}
+
+fn parse_kind(text: &str) -> Result<Kind, Failure> {
+    let found = KINDS.iter().find(|(word, kind)| *word == text && *kind != Kind::Gateway);
+    found.map(|(_, kind)| *kind).ok_or_else(|| {
+        let text = format!("{text:?} is not what a secret can be for: say proxy, file or variable");
+        Failure::new(Exit::Data, text)
+    })
+}
+
+fn word(kind: Kind) -> String {
+    KINDS.iter().find(|(_, other)| *other == kind).map_or_else(String::new, |(word, _)| (*word).to_owned())
+}
+
+fn no_secret(id: &TenantId, name: &SecretName) -> Failure {
+    Failure::new(
+        Exit::NoInput,
+        format!(
+            "tenant {id} has no secret {name}: see \"tenantctl secret list {id}\", or make it with \"tenantctl secret set\""
+        ),
+    )
+}
+
+fn other_kind(id: &TenantId, name: &SecretName, kind: Kind) -> Failure {
+    let word = word(kind);
+    Failure::new(
+        Exit::CantCreate,
+        format!(
+            "secret {name} of tenant {id} is there already, for {word}: remove it first, or give it with \"tenantctl secret rotate\""
+        ),
+    )
+}
