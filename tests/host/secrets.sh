@@ -160,6 +160,102 @@ test_old_files_put_back_are_seen_and_damaged_ones_do_not_open() {
     assert_ok given five secret set alpha token
 }
 
+in_gateway() { # TENANT COMMAND…: as the tenant, in the mount namespace of its gateway
+    local pid
+    pid=$(systemctl show -P MainPID "tenant@$1")
+    nsenter -t "$pid" -m -- setpriv --reuid "t-$1" --regid "t-$1" --clear-groups "${@:2}"
+}
+environment_of() { tr '\0' '\n' <"/proc/$(systemctl show -P MainPID "tenant@$1")/environ"; }
+
+test_a_gateway_gets_its_files_and_variables_and_no_other_secret() {
+    later tenantctl restart alpha
+    later tenantctl secret remove alpha tls-key
+    later tenantctl secret remove alpha bot-token
+    later tenantctl secret remove alpha provider
+    later tenantctl secret remove beta tls-key
+    assert_ok given 'the key of alpha' secret set alpha tls-key --for file
+    assert_ok given 'the token of alpha' secret set alpha bot-token --for variable
+    assert_ok given 'for the proxy only' secret set alpha provider
+    assert_ok given 'the key of beta' secret set beta tls-key --for file
+    # Said, not done: a restart is the operator's.
+    assert_match "$OUTPUT" 'tenantctl restart beta'
+    assert_no_match "$(environment_of alpha)" BOT_TOKEN
+    # tenantd is not needed for it.
+    systemctl stop tenantd
+    later systemctl start tenantd
+    assert_ok systemctl restart tenant@alpha
+    assert_eq "$(in_gateway alpha cat /run/tenantd/secrets/tls-key)" 'the key of alpha'
+    assert_eq "$(in_gateway alpha ls /run/tenantd/secrets)" tls-key
+    assert_eq "$(in_gateway alpha stat -c '%a %U' /run/tenantd/secrets/tls-key)" '400 t-alpha'
+    assert_match "$(environment_of alpha)" 'BOT_TOKEN=the token of alpha'
+    assert_no_match "$(environment_of alpha)" 'for the proxy only'
+    # Not on a disk, and gone with the gateway.
+    assert_match "$(in_gateway alpha stat -fc %T /run/tenantd/secrets)" '^(tmpfs|ramfs)$'
+    assert_eq "$(find /run/credentials /run/tenantd -name 'tls-key' 2>/dev/null)" ""
+    # Neither beta, which was not restarted, nor a command in the cell has any of it.
+    assert_eq "$(in_gateway beta ls /run/tenantd/secrets)" ""
+    systemctl start tenantd
+    assert_eq "$(tenantctl exec alpha -- sh -c 'ls /run/tenantd/secrets; env | grep -c BOT_TOKEN')" 0
+    # The bundle itself, where PID 1 puts it, is the gateway's alone.
+    assert_fails runuser -u nobody -- cat /run/credentials/tenant@alpha.service/secrets
+}
+
+test_variables_that_steer_programs_are_refused() {
+    local name
+    for name in ld-preload node-options path openclaw-state; do
+        assert_status 65 given x secret set alpha "$name" --for variable
+    done
+    assert_match "$OUTPUT" 'steers the loader or the runtime itself'
+    assert_status 65 given "$(printf '\377')" secret set alpha binary --for variable
+}
+
+test_a_gateway_whose_secrets_do_not_open_does_not_start() {
+    later tenantctl start alpha
+    later tenantctl secret remove alpha tls-key
+    later systemctl reset-failed tenant@alpha
+    assert_ok given 'the key of alpha' secret set alpha tls-key --for file
+    assert_ok tenantctl stop alpha
+    cp "$HOST_KEY" /root/host-key
+    later cp /root/host-key "$HOST_KEY"
+    systemctl stop tenantd-credentials.service
+    rm "$HOST_KEY"
+    assert_fails systemctl start tenant@alpha
+    assert_match "$(journalctl -u tenantd-credentials -n 5 -o cat)" 'the vault is locked'
+    assert_match "$(journalctl -u tenant@alpha -n 20 -o cat)" 'secrets: cannot read .*it is empty'
+    # A tenant without secrets needs no key.
+    assert_ok systemctl restart tenant@beta
+    cp /root/host-key "$HOST_KEY"
+    systemctl reset-failed tenant@alpha
+    assert_ok systemctl start tenant@alpha
+    # And without the socket nobody answers.
+    systemctl stop tenant@alpha tenantd-credentials.socket tenantd-credentials.service
+    systemctl mask --runtime tenantd-credentials.socket
+    later systemctl unmask --runtime tenantd-credentials.socket
+    assert_fails systemctl start tenant@alpha
+    systemctl unmask --runtime tenantd-credentials.socket
+    systemctl reset-failed tenant@alpha
+    assert_ok systemctl start tenant@alpha
+}
+
+test_nobody_but_pid_1_for_a_gateway_is_given_a_secret() {
+    local ask='
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(b"\0" + sys.argv[1].encode())
+s.connect("/run/tenantd/credentials.sock")
+print(s.recv(100000))'
+    later tenantctl secret remove alpha tls-key
+    assert_ok given 'the key of alpha' secret set alpha tls-key --for file
+    # Positive control: what PID 1 would ask is answered.
+    assert_match "$(python3 -c "$ask" x1/unit/tenant@alpha.service/secrets)" 'the key of alpha'
+    assert_eq "$(python3 -c "$ask" x2/unit/tenant@alpha.service/other)" "b''"
+    assert_eq "$(python3 -c "$ask" x3/unit/tenant-exec-1-alpha.service/secrets)" "b''"
+    assert_eq "$(python3 -c "$ask" x4/unit/sshd.service/secrets)" "b''"
+    assert_match "$(journalctl -u tenantd-credentials -n 3 -o cat)" 'refused: "x4/unit/sshd.service/secrets" is no gateway'
+    assert_fails runuser -u nobody -- python3 -c "$ask" x5/unit/tenant@alpha.service/secrets
+    assert_match "$OUTPUT" 'Permission denied'
+}
+
 test_a_vault_that_others_could_read_is_refused() {
     assert_ok given value secret set alpha token
     later tenantctl secret remove alpha token

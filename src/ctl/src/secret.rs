@@ -56,6 +56,11 @@ async fn set(session: &mut Session, secret: &SecretArgs, kind: &str, value: Fd<'
             set.version
         )
     })?;
+    if set.kind != "proxy" {
+        let next =
+            format!("Its gateway gets it when it starts the next time: tenantctl restart {}", secret.tenant);
+        session.note(&next)?;
+    }
     Ok(0)
 }
 

@@ -112,7 +112,8 @@ fn value(what: &str) -> Cause {
     Cause::Value(what.to_owned())
 }
 
-fn is_credentials_directory(value: &str) -> bool {
+/// Whether PID 1 may have put it there.
+pub fn is_credentials_directory(value: &str) -> bool {
     value
         .strip_prefix("/run/credentials/")
         .is_some_and(|unit| !unit.is_empty() && !unit.contains("/") && unit != "..")

@@ -37,6 +37,14 @@ pub enum Cause {
     /// A value of the confinement file cannot be used.
     #[error("confinement: {0} (run \"tenantctl repair\" for this tenant)")]
     Value(String),
+    /// A secret cannot be given to the gateway. Its value is not said.
+    #[error("secrets: {name} {what}")]
+    Secret {
+        /// Which.
+        name: String,
+        /// What is wrong with it, and what to do.
+        what: String,
+    },
     /// Identity and capabilities.
     #[error(transparent)]
     Capabilities(#[from] CapabilityError),
@@ -77,7 +85,7 @@ impl Failure {
         match &self.cause {
             Cause::Usage(_) | Cause::NoCommand => Exit::Usage,
             Cause::File(_) => Exit::OsFile,
-            Cause::Value(_) | Cause::Rlimits(RlimitError::Unknown(_)) => Exit::Config,
+            Cause::Value(_) | Cause::Secret { .. } | Cause::Rlimits(RlimitError::Unknown(_)) => Exit::Config,
             Cause::Capabilities(CapabilityError::Unreadable(_) | CapabilityError::Ask(_)) => Exit::Os,
             Cause::Capabilities(
                 CapabilityError::Identity { .. }

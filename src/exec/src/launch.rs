@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use confine::{capabilities, landlock, process, rlimits, seccomp};
-use model::{Confinement, cell};
+use model::{Confinement, cell, delivery};
 
-use crate::command::{Command, Request};
+use crate::command::{Command, Request, is_credentials_directory};
 use crate::confinement;
 use crate::failure::{Cause, Failure};
+use crate::secrets;
 
 const ROOT: u32 = 0;
 
@@ -17,11 +18,11 @@ const ROOT: u32 = 0;
 pub fn run(arguments: impl Iterator<Item = OsString>) -> Failure {
     let read = Request::parse(arguments)
         .and_then(|request| Ok((request, confinement::read(Path::new(cell::CONFINEMENT), ROOT)?)));
-    let (request, confinement) = match read {
+    let (request, mut confinement) = match read {
         Ok(read) => read,
         Err(cause) => return Failure { tenant: None, cause },
     };
-    let cause = match confine_and_execute(request, &confinement) {
+    let cause = match confine_and_execute(request, &mut confinement) {
         Err(cause) => cause,
         Ok(never) => match never {},
     };
@@ -30,9 +31,14 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Failure {
 
 fn confine_and_execute(
     request: Request,
-    confinement: &Confinement,
+    confinement: &mut Confinement,
 ) -> Result<std::convert::Infallible, Cause> {
     let is_gateway = request == Request::Gateway;
+    if is_gateway {
+        let directory =
+            std::env::var("CREDENTIALS_DIRECTORY").ok().filter(|path| is_credentials_directory(path));
+        secrets::deliver(directory.as_deref(), Path::new(delivery::DIRECTORY), &mut confinement.environment)?;
+    }
     let command = Command::new(request, confinement, |name| std::env::var(name).ok())?;
     // The gid of a tenant is its uid.
     capabilities::prove_empty(confinement.uid, confinement.uid)?;

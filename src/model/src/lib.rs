@@ -6,6 +6,7 @@
 
 mod allocation;
 mod compiled;
+pub mod delivery;
 mod exit;
 mod facts;
 mod feature;
@@ -32,5 +33,5 @@ pub use limits::{ByteSize, CpuQuota, LimitError, Limits};
 pub use paths::{Paths, cell};
 pub use resource::{Account, Content, Key, Kind, Owner, PropertyValue, Resource};
 pub use settings::{AddressPool, Defaults, Pools, Purge, Registries, Settings, SettingsError, UidPool};
-pub use spec::{Spec, SpecError, SpecFile};
+pub use spec::{Spec, SpecError, SpecFile, check_variable, variable_of_secret};
 pub use world::World;

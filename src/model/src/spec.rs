@@ -188,7 +188,13 @@ fn shown(error: &toml::de::Error) -> String {
     if text.len() <= 4096 { text } else { error.message().chars().take(1000).collect() }
 }
 
-fn check_variable(name: &str, value: &str) -> Result<(), &'static str> {
+/// The variable that a secret becomes: `telegram-token` is `TELEGRAM_TOKEN`.
+pub fn variable_of_secret(name: &str) -> String {
+    name.replace('-', "_").to_ascii_uppercase()
+}
+
+/// Whether a gateway may be given this variable; if not, why.
+pub fn check_variable(name: &str, value: &str) -> Result<(), &'static str> {
     let letter = |b: u8| b.is_ascii_alphabetic() || b == b'_';
     let formed =
         name.bytes().next().is_some_and(letter) && name.bytes().all(|b| letter(b) || b.is_ascii_digit());

@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tenant-exec", &["model", "confine"]),
     ("tenant-net", &["model"]),
     ("tenant-ready", &["model"]),
+    ("tenant-credentials", &["model", "vault", "vault-store"]),
     (
         "tenantd",
         &[
@@ -96,14 +97,14 @@ fn the_daemon_links_no_http_and_no_tls() {
 
 #[test]
 fn what_runs_inside_a_cell_or_before_it_links_no_http_and_no_tls() {
-    for program in ["tenant-exec", "tenant-net", "tenant-ready"] {
+    for program in ["tenant-exec", "tenant-net", "tenant-ready", "tenant-credentials"] {
         refuse(program, HTTP_AND_TLS);
     }
 }
 
 #[test]
 fn the_small_programs_have_no_thread_and_no_async_runtime() {
-    for program in ["tenant-exec", "tenant-net", "tenant-ready"] {
+    for program in ["tenant-exec", "tenant-net", "tenant-ready", "tenant-credentials"] {
         refuse(program, ASYNC);
     }
     refuse("tenant-exec", &["seccompiler"]);

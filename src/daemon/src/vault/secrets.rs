@@ -45,6 +45,9 @@ impl Service {
             (Some(wanted), _) => wanted,
         };
         let noted = lock(&self.database).secret_heads(id)?.get(name.as_str()).map_or(0, |head| head.version);
+        if kind == Kind::Variable {
+            check_variable(id, &name, &secret)?;
+        }
         let version = vault.set(keks, (&name, noted), kind, &secret)?;
         lock(&self.database).note_secret(id, name.as_str(), version)?;
         tracing::info!(tenant = %id, secret = %name, version, "secret set");
@@ -121,6 +124,19 @@ fn parse_kind(text: &str) -> Result<Kind, Failure> {
     found.map(|(_, kind)| *kind).ok_or_else(|| {
         let text = format!("{text:?} is not what a secret can be for: say proxy, file or variable");
         Failure::new(Exit::Data, text)
+    })
+}
+
+/// What `tenant-exec` would refuse when the gateway starts is refused now.
+fn check_variable(id: &TenantId, name: &SecretName, secret: &Secret) -> Result<(), Failure> {
+    let variable = model::variable_of_secret(name.as_str());
+    let why = match std::str::from_utf8(secret.expose()) {
+        Ok(value) => model::check_variable(&variable, value).err(),
+        Err(_) => Some("its value is no text: use --for file"),
+    };
+    why.map_or(Ok(()), |why| {
+        let text = format!("secret {name} of tenant {id} cannot be the variable {variable}: {why}");
+        Err(Failure::new(Exit::Data, text))
     })
 }
 

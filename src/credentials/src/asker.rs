@@ -1,0 +1,64 @@
+//! Who asks: PID 1, for which unit, by the address it connects from (systemd.exec(5), `LoadCredential=`).
+
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::UnixStream;
+
+use model::{TenantId, delivery};
+use rustix::net::sockopt::socket_peercred;
+
+use crate::error::Error;
+
+/// The tenant whose gateway is being started.
+pub fn tenant(connection: &UnixStream) -> Result<TenantId, Error> {
+    let peer = socket_peercred(connection).map_err(|errno| Error::Kernel("ask who asks", errno.into()))?;
+    if !peer.uid.is_root() {
+        return Err(Error::Refused(format!("uid {} is not root", peer.uid.as_raw())));
+    }
+    let address = connection.peer_addr().map_err(|error| Error::Kernel("ask who asks", error))?;
+    let name = address.as_abstract_name().unwrap_or_default();
+    named(name).ok_or_else(|| {
+        let shown = String::from_utf8_lossy(name).chars().take(200).collect::<String>();
+        Error::Refused(format!("\"{}\" is no gateway that asks for its secrets", shown.escape_debug()))
+    })
+}
+
+/// `RANDOM/unit/tenant@NAME.service/secrets`.
+fn named(address: &[u8]) -> Option<TenantId> {
+    let mut parts = std::str::from_utf8(address).ok()?.split('/');
+    let (_random, kind, unit, credential) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() || kind != "unit" || credential != delivery::CREDENTIAL {
+        return None;
+    }
+    TenantId::from_system_name(unit.strip_prefix("tenant@")?.strip_suffix(".service")?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_is_known_by_its_units_name() {
+        let id = named(b"8d98fc30b1418616/unit/tenant@acme_corp.service/secrets").unwrap();
+        assert_eq!(id.as_str(), "acme-corp");
+    }
+
+    #[test]
+    fn everybody_else_is_refused() {
+        for address in [
+            &b""[..],
+            b"x",
+            b"x/unit/tenant@acme.service",
+            b"x/unit/tenant@acme.service/other",
+            b"x/unit/tenant@acme.service/secrets/more",
+            b"x/user/tenant@acme.service/secrets",
+            b"x/unit/tenant-exec-1-acme.service/secrets",
+            b"x/unit/sshd.service/secrets",
+            b"x/unit/tenant@../secrets",
+            b"x/unit/tenant@ACME.service/secrets",
+            b"x/unit/tenant@.service/secrets",
+            b"\xff/unit/tenant@acme.service/secrets",
+        ] {
+            assert!(named(address).is_none(), "{}", String::from_utf8_lossy(address));
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! `tenant-credentials`: gives a tenant's gateway its secrets when it starts, and nobody else.
+//!
+//! PID 1 asks for them (`LoadCredential=` in `tenant@.service`) over `/run/tenantd/credentials.sock`, and the address it asks from names
+//! unit and credential. Works with the daemon stopped: reads the vault, writes nothing, and ends when nobody has asked for a while.
+//!
+//! Promises: an answer begins with a mark, so that no answer is never taken for "no secrets"; whoever asks for anything else gets
+//! nothing, and a line in the journal; a value is in memory for as long as it takes to send it.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod asker;
+mod error;
+mod kek;
+mod serve;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use model::{Exit, Paths};
+
+fn main() -> ExitCode {
+    match serve::serve(&Paths::host()) {
+        Ok(()) => Exit::Ok.into(),
+        Err(error) => {
+            // Nobody is left to tell if standard error is gone.
+            drop(writeln!(std::io::stderr(), "{error}"));
+            error.exit().into()
+        }
+    }
+}
