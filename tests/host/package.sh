@@ -50,7 +50,7 @@ left_of_tenants() {
 
 test_the_installation_enabled_and_started_what_guards_and_starts_tenants() {
     local unit
-    for unit in tenantd.service tenantd-fence.service tenantd-fence-watch.service tenantd-selftest.timer tenants.target; do
+    for unit in tenantd.service tenantd-fence.service tenantd-fence-watch.service tenantd-selftest.timer tenantd-credentials.socket tenants.target; do
         assert_eq "$(systemctl is-enabled "$unit")" enabled "$unit"
         assert_eq "$(systemctl is-active "$unit")" active "$unit"
     done
