@@ -40,6 +40,20 @@ test_a_created_tenant_runs_and_a_deleted_one_leaves_nothing() {
     eventually 10 gone || fail "left behind: $(everything_of gamma)"
 }
 
+test_data_that_was_kept_survives_a_creation_that_fails() {
+    local file=/var/lib/tenants/gamma/home/kept
+    assert_ok tenantctl create gamma --runtime generic --port 18789 --command '/usr/local/lib/standin/bin/standin-gateway --port 18789'
+    later tenantctl delete gamma --yes
+    assert_ok tenantctl exec gamma -- sh -c 'echo kept >$HOME/kept'
+    assert_ok tenantctl delete gamma --yes --keep-data
+    assert_eq "$(cat "$file")" kept
+    assert_fails tenantctl create gamma --runtime generic --port 18789 --command /usr/bin/false
+    assert_eq "$(cat "$file")" kept
+    assert_no_match "$(tenantctl list --json)" gamma
+    assert_ok tenantctl create gamma --runtime generic --port 18789 --command '/usr/local/lib/standin/bin/standin-gateway --port 18789'
+    assert_eq "$(tenantctl exec gamma -- sh -c 'cat $HOME/kept')" kept
+}
+
 test_a_tenant_that_never_ran_leaves_no_control_group() {
     assert_ok tenantctl create gamma --no-start --runtime generic --port 18789 --command '/usr/local/lib/standin/bin/standin-gateway --port 18789'
     assert_ok tenantctl set gamma limits.cpu_weight=70

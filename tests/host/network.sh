@@ -215,6 +215,21 @@ test_up_and_down_may_be_repeated() {
     test ! -L /run/netns/t-beta
 }
 
+test_a_link_whose_process_is_gone_is_taken_away_whatever_else_is_wrong() {
+    local record=/run/tenantd/net/beta.json
+    assert_ok systemctl stop tenant@beta
+    later systemctl start tenant@beta
+    eventually 60 test ! -L /run/netns/t-beta
+    ln -s /proc/1/ns/net /run/netns/t-beta
+    echo '{"format":0}' >"$record"
+    later rm -f "$record"
+    assert_fails $NET down beta
+    test ! -L /run/netns/t-beta
+    ln -s /proc/1/ns/net /run/netns/t-beta
+    assert_fails $NET up beta
+    test ! -L /run/netns/t-beta
+}
+
 test_what_holds_a_namespace_has_no_capability_and_no_mount() {
     local pid
     pid=$(systemctl show -P MainPID tenant-net@alpha)
@@ -222,6 +237,8 @@ test_what_holds_a_namespace_has_no_capability_and_no_mount() {
     assert_eq "$(grep -E '^(Uid|CapPrm|CapEff|CapInh|CapAmb|NoNewPrivs|Seccomp):' "/proc/$pid/status" | tr -s '\t' ' ')" \
         $'Uid: 0 0 0 0\nCapInh: 0000000000000000\nCapPrm: 0000000000000000\nCapEff: 0000000000000000\nCapAmb: 0000000000000000\nNoNewPrivs: 1\nSeccomp: 2'
     assert_eq "$(grep -c netns /proc/self/mountinfo || true)" 0
+    # No netlink socket, no stream of the journal's.
+    assert_eq "$(find "/proc/$pid/fd" -type l -printf '%l\n' | sort -u)" /dev/null
     assert_match "$(ip netns exec t-alpha ip -o link)" 'eth0@'
 }
 
@@ -234,6 +251,11 @@ test_a_tenant_whose_namespace_is_lost_gets_another() {
         [ "$(systemctl is-active tenant@alpha)" = active ] && [ "$(systemctl show -P MainPID tenant@alpha)" != "$gateway" ] &&
             [ "$(stat -Lc %i /run/netns/t-alpha)" != "$before" ]
     }
+    eventually 60 back
+    # The same by a signal that would end it quietly.
+    gateway=$(systemctl show -P MainPID tenant@alpha)
+    before=$(stat -Lc %i /run/netns/t-alpha)
+    assert_ok kill "$(systemctl show -P MainPID tenant-net@alpha)"
     eventually 60 back
     assert_ok $NET selftest alpha
     assert_ok python3 -c "$CONNECT" "$(compiled alpha tenant_address)" 18789

@@ -155,9 +155,63 @@ test_old_files_put_back_are_seen_and_damaged_ones_do_not_open() {
     : >"$VAULT/alpha/notes"
     assert_status 65 given x secret rotate alpha token
     assert_match "$OUTPUT" '"notes" in the vault is none of tenantd'
-    rm "$VAULT/alpha/notes" "$record"
+    rm "$VAULT/alpha/notes"
+    # Another secret can be set all the same, the keys can be rotated, and the damaged one can be set anew.
+    assert_ok given x secret set alpha other
+    later tenantctl secret remove alpha other
+    assert_ok tenantctl vault rotate-kek
+    assert_ok given five secret rotate alpha token
+    assert_ok tenantctl vault rotate-dek alpha
+    find "$VAULT/alpha" -name 'secret.token.*' -delete
     assert_match "$(tenantctl secret list alpha --json)" 'its file was taken away'
-    assert_ok given five secret set alpha token
+    assert_ok given six secret set alpha token
+}
+
+test_a_damaged_vault_keeps_no_tenant_alive() {
+    assert_ok tenantctl create gamma --no-start --runtime generic --port 18789 --command /usr/bin/true
+    assert_ok given value secret set gamma token
+    echo x >"$VAULT/gamma/notes"
+    head -c 200000 /dev/zero >"$VAULT/gamma/secret.token.1"
+    assert_ok tenantctl delete gamma --yes
+    test ! -e "$VAULT/gamma"
+    # What somebody else left there under a name is not another tenant's.
+    mkdir -m 0700 "$VAULT/gamma"
+    later rmdir "$VAULT/gamma"
+    assert_status 73 tenantctl create gamma --no-start --runtime generic --port 18789 --command /usr/bin/true
+    assert_match "$OUTPUT" 'secrets of an earlier tenant of this name'
+}
+
+test_a_vault_is_moved_to_another_host_by_its_files_and_a_recovery_copy() {
+    local before
+    assert_ok given value secret set alpha token --for file
+    later tenantctl secret remove alpha token
+    words /root/words
+    rm -rf /root/copy /root/moved
+    assert_ok tenantctl vault recovery export --to /root/copy --passphrase-from /root/words
+    before=$(kek)
+    # The other host: an empty vault, another host key, nothing in memory.
+    systemctl stop tenantd tenantd-credentials.service
+    mv "$VAULT" /root/moved
+    rm "$HOST_KEY"
+    systemctl start tenantd
+    assert_match "$(tenantctl vault status)" empty
+    assert_ok tenantctl vault recovery import /root/copy --passphrase-from /root/words
+    assert_eq "$(kek)" "$before"
+    cp -a /root/moved/alpha "$VAULT/"
+    assert_ok tenantctl vault rotate-dek alpha
+    # And one that has a KEK of its own already takes it over.
+    systemctl stop tenantd tenantd-credentials.service
+    rm -rf "$VAULT"
+    systemctl start tenantd
+    assert_ok given other secret set beta token
+    later tenantctl secret remove beta token
+    assert_ok tenantctl vault recovery import /root/copy --passphrase-from /root/words
+    [ "$(kek)" != "$before" ] || fail "the imported KEK took the place of the one in use"
+    cp -a /root/moved/alpha "$VAULT/"
+    assert_ok tenantctl vault rotate-dek alpha
+    assert_ok tenantctl vault rotate-kek
+    assert_ok systemctl restart tenant@alpha
+    assert_eq "$(in_gateway alpha cat /run/tenantd/secrets/token)" value
 }
 
 in_gateway() { # TENANT COMMAND…: as the tenant, in the mount namespace of its gateway

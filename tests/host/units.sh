@@ -65,7 +65,9 @@ test_a_cell_holds_nothing_of_the_host_but_what_is_named() {
     root=/proc/$pid/root
     assert_eq "$(ls "$root")" "$(printf '%s\n' bin dev etc lib lib64 proc root run sbin sys tmp usr var)"
     # systemd 257 puts the journal's sockets into every root, and /run/host/os-release, which is /usr/lib/os-release.
-    assert_eq "$(find "$root/run" -mindepth 1 -maxdepth 1 -printf '%f\n' | grep -v '^host$' | sort)" "$(printf '%s\n' systemd tenantd)"
+    assert_eq "$(find "$root/run" -mindepth 1 -maxdepth 1 -printf '%f\n' | grep -v '^host$' | sort)" "$(printf '%s\n' credentials systemd tenantd)"
+    # PID 1 puts a unit's own there, and shows it no other's.
+    assert_eq "$(ls "$root/run/credentials")" tenant@alpha.service
     assert_eq "$(find "$root/run/systemd" -type s; find "$root/run/host" -mindepth 1 ! -name '*os-release*' 2>/dev/null)" ""
     assert_eq "$(ls "$root/var/lib/tenants")" alpha
     assert_eq "$(find "$root/sys" "$root/root" "$root/dev/shm" -mindepth 1)" ""

@@ -43,8 +43,8 @@ pub(crate) async fn vault(session: &mut Session, verb: VaultVerb) -> Ended {
             let passphrase = conceal::passphrase(session, passphrase_from.as_deref(), false)?;
             let daemon = session.vault().await?;
             let answer = daemon.import_recovery(Fd::from(&copy), Fd::from(passphrase)).await?;
-            show(session, &answer)?;
-            Ok(0)
+            let status = show(session, &answer)?;
+            Ok(if status.state == "locked" { Exit::Config.code() } else { 0 })
         }
     }
 }

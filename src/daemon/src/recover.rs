@@ -21,10 +21,6 @@ impl Service {
                 }
             }
         }
-        // Locked, or a damaged vault: whoever needs it is told then.
-        if let Err(failure) = self.finish_kek() {
-            tracing::error!("cannot end the rotation of the KEK: {failure}");
-        }
         Ok(())
     }
 
@@ -33,16 +29,19 @@ impl Service {
         let _occupied = self.occupy(id)?;
         let silent = |_: u32, _: &str| {};
         match operation.kind {
-            OperationKind::Create => self.roll_back_create(id, &silent),
+            OperationKind::Create | OperationKind::CreateOverKeptData => {
+                self.roll_back_create(id, operation.kind, &silent)
+            }
             OperationKind::Change | OperationKind::ChangeStopped => {
                 let runs = operation.kind == OperationKind::Change;
                 self.go_to(id, &operation.spec, runs, &silent)?;
                 Ok(lock(&self.database).end(id)?)
             }
             OperationKind::Delete => {
-                self.destroy_secrets(id)?;
+                let destroyed = self.destroy_secrets(id);
                 self.remove_objects(id, World::empty(), &silent)?;
-                Ok(lock(&self.database).end_absent(id, false)?)
+                lock(&self.database).end_absent(id, false)?;
+                destroyed
             }
             OperationKind::DeleteKeepingData => {
                 let kept = self.data_of(id)?;

@@ -50,6 +50,7 @@ fn start_logging() {
 async fn serve() -> Result<(), Failure> {
     let service = Arc::new(blocking(open).await?);
     let recovering = service.clone();
+    let rotating = service.clone();
     blocking(move || recovering.recover()).await?;
     let unavailable = |error: zbus::Error| {
         Failure::new(
@@ -66,6 +67,14 @@ async fn serve() -> Result<(), Failure> {
         .await
         .map_err(unavailable)?;
     tracing::info!("serving {}", api::BUS_NAME);
+    let finishing = blocking(move || {
+        // Locked, or a damaged vault: whoever needs it is told then.
+        if let Err(failure) = rotating.finish_kek() {
+            tracing::error!("cannot end the rotation of the KEK: {failure}");
+        }
+        Ok(())
+    });
+    tokio::spawn(finishing);
     wait_for_end().await?;
     drop(connection);
     Ok(())

@@ -54,6 +54,8 @@ impl StateError {
 pub enum OperationKind {
     /// Rolls back.
     Create,
+    /// Rolls back to the data that was there before.
+    CreateOverKeptData,
     /// Rolls forward, to a tenant that runs.
     Change,
     /// Rolls forward, to a tenant that is stopped.
@@ -74,6 +76,7 @@ impl OperationKind {
     pub fn word(self) -> &'static str {
         match self {
             OperationKind::Create => "create",
+            OperationKind::CreateOverKeptData => "create-over-kept-data",
             OperationKind::Change => "change",
             OperationKind::ChangeStopped => "change-stopped",
             OperationKind::Delete => "delete",
@@ -82,9 +85,15 @@ impl OperationKind {
     }
 
     fn from_word(word: &str) -> Option<Self> {
-        [Self::Create, Self::Change, Self::ChangeStopped, Self::Delete, Self::DeleteKeepingData]
-            .into_iter()
-            .find(|k| k.word() == word)
+        let all = [
+            Self::Create,
+            Self::CreateOverKeptData,
+            Self::Change,
+            Self::ChangeStopped,
+            Self::Delete,
+            Self::DeleteKeepingData,
+        ];
+        all.into_iter().find(|kind| kind.word() == word)
     }
 }
 
@@ -157,9 +166,14 @@ impl Database {
     }
 
     /// Writes an allocation and the creation it belongs to, both or neither.
-    pub fn begin_create(&mut self, id: &TenantId, allocation: &Allocation) -> Result<(), StateError> {
+    pub fn begin_create(
+        &mut self,
+        id: &TenantId,
+        kind: OperationKind,
+        allocation: &Allocation,
+    ) -> Result<(), StateError> {
         let transaction = self.connection.transaction()?;
-        open_operation(&transaction, id, OperationKind::Create, "")?;
+        open_operation(&transaction, id, kind, "")?;
         transaction.execute(
             "INSERT INTO allocation (tenant, idx, uid, network, machine_id, proof, retained)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)

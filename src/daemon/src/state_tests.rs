@@ -23,7 +23,7 @@ fn open() -> (tempfile::TempDir, Database) {
 #[test]
 fn an_allocation_reads_back_after_the_database_was_closed() {
     let (dir, mut database) = open();
-    database.begin_create(&id("acme"), &allocation(3)).unwrap();
+    database.begin_create(&id("acme"), OperationKind::Create, &allocation(3)).unwrap();
     drop(database);
     let database = Database::open(&dir.path().join("state.db")).unwrap();
     assert_eq!(database.allocation(&id("acme")).unwrap(), Some(allocation(3)));
@@ -34,8 +34,11 @@ fn an_allocation_reads_back_after_the_database_was_closed() {
 #[test]
 fn two_tenants_never_share_an_index_a_uid_or_an_address() {
     let (_dir, mut database) = open();
-    database.begin_create(&id("acme"), &allocation(3)).unwrap();
-    assert!(matches!(database.begin_create(&id("beta"), &allocation(3)), Err(StateError::Sqlite(_))));
+    database.begin_create(&id("acme"), OperationKind::Create, &allocation(3)).unwrap();
+    assert!(matches!(
+        database.begin_create(&id("beta"), OperationKind::Create, &allocation(3)),
+        Err(StateError::Sqlite(_))
+    ));
     assert!(database.open_operation(&id("beta")).unwrap().is_none(), "nothing of the failed one is left");
 }
 
@@ -51,11 +54,11 @@ fn a_second_operation_on_a_tenant_is_refused_until_the_first_has_ended() {
 #[test]
 fn kept_data_keeps_its_uid_and_a_deleted_tenant_frees_it() {
     let (_dir, mut database) = open();
-    database.begin_create(&id("acme"), &allocation(0)).unwrap();
+    database.begin_create(&id("acme"), OperationKind::Create, &allocation(0)).unwrap();
     database.end_absent(&id("acme"), true).unwrap();
     assert!(database.is_retained(&id("acme")).unwrap() && database.index_taken(0).unwrap());
     assert!(database.tenants().unwrap().is_empty());
-    database.begin_create(&id("acme"), &allocation(0)).unwrap();
+    database.begin_create(&id("acme"), OperationKind::Create, &allocation(0)).unwrap();
     assert!(!database.is_retained(&id("acme")).unwrap());
     database.end_absent(&id("acme"), false).unwrap();
     assert!(!database.index_taken(0).unwrap());

@@ -37,7 +37,13 @@ impl Service {
             let steps = plan(&scope.wanted, &self.observe(&scope)?);
             return Ok(outcome(&id, &steps, true, &wanted, "absent"));
         }
-        lock(&self.database).begin_create(&id, &allocation)?;
+        let kind = if lock(&self.database).is_retained(&id)? {
+            OperationKind::CreateOverKeptData
+        } else {
+            self.refuse_left_secrets(&id)?;
+            OperationKind::Create
+        };
+        lock(&self.database).begin_create(&id, kind, &allocation)?;
         tracing::info!(tenant = %id, uid = allocation.uid, "create");
         let done = apply(&mut self.host(), &mut StepJournal::new(&self.database, &id, progress), &scope);
         match done {
@@ -48,7 +54,7 @@ impl Service {
             Err(error) => {
                 tracing::error!(tenant = %id, "create failed, rolling back: {error}");
                 let failure = Failure::from(error);
-                match self.roll_back_create(&id, progress) {
+                match self.roll_back_create(&id, kind, progress) {
                     Ok(()) => Err(failure),
                     Err(second) => Err(failure.and_then(&second)),
                 }
@@ -56,10 +62,17 @@ impl Service {
         }
     }
 
-    /// Takes back a creation: the tenant is absent afterwards, its uid and index free.
-    pub(crate) fn roll_back_create(&self, id: &TenantId, progress: &Progress) -> Result<(), Failure> {
-        self.remove_objects(id, World::empty(), progress)?;
-        Ok(lock(&self.database).end_absent(id, false)?)
+    /// Takes back a creation: the tenant is absent afterwards, its uid and index free, but for data that was there before.
+    pub(crate) fn roll_back_create(
+        &self,
+        id: &TenantId,
+        kind: OperationKind,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        let retain = kind == OperationKind::CreateOverKeptData;
+        let kept = if retain { self.data_of(id)? } else { World::empty() };
+        self.remove_objects(id, kept, progress)?;
+        Ok(lock(&self.database).end_absent(id, retain)?)
     }
 
     /// Makes an existing tenant as this spec says. If that fails, the tenant is as it was.
@@ -160,12 +173,14 @@ impl Service {
         let kind = if keep_data { OperationKind::DeleteKeepingData } else { OperationKind::Delete };
         lock(&self.database).begin(id, kind, "")?;
         tracing::info!(tenant = %id, keep_data, "delete");
-        // First, so that whatever the disk keeps of it is noise.
-        if !keep_data {
-            self.destroy_secrets(id)?;
-        }
+        // First, so that whatever the disk keeps of it is noise. A vault that cannot be destroyed keeps no tenant alive.
+        let destroyed = if keep_data { Ok(()) } else { self.destroy_secrets(id) };
         let steps = self.remove_objects(id, kept, progress)?;
         lock(&self.database).end_absent(id, keep_data)?;
+        destroyed.map_err(|failure| {
+            let text = format!("tenant {id} is deleted, but not its secrets: {}", failure.sentence);
+            Failure::new(failure.exit, text)
+        })?;
         Ok(outcome(id, &steps, false, &Wanted::default(), "absent"))
     }
 

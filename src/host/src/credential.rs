@@ -12,6 +12,7 @@ use model::Exit;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use plan::HostError;
+use zeroize::Zeroizing;
 
 use crate::error::sentence;
 use crate::systemd::{Transient, Value};
@@ -66,13 +67,13 @@ fn run(
     if ended.result != "success" {
         return Err(failed(complaint(complaints).unwrap_or_else(|| ended.result.clone())));
     }
-    let mut buffer = [0; 4096];
+    let mut buffer = Zeroizing::new([0; 4096]);
     let mut drain = File::from(drain);
     loop {
-        let read = drain.read(&mut buffer).map_err(|error| failed(error.to_string()))?;
-        let piece = buffer.get_mut(..read).unwrap_or_default();
-        output.write_all(piece).map_err(|error| failed(error.to_string()))?;
-        piece.fill(0);
+        let read = drain.read(&mut buffer[..]).map_err(|error| failed(error.to_string()))?;
+        output
+            .write_all(buffer.get(..read).unwrap_or_default())
+            .map_err(|error| failed(error.to_string()))?;
         if read == 0 {
             return Ok(());
         }

@@ -14,19 +14,16 @@ const GONE: &[Errno] = &[Errno::ENODEV, Errno::EADDRNOTAVAIL];
 
 /// Takes down whatever is up for `tenant`.
 pub fn down(tenant: &TenantId) -> Result<(), Error> {
-    match record::read(tenant)? {
-        Some(network) => take_down(&network),
-        None => namespace::retract(tenant),
-    }
+    let retracted = namespace::retract(tenant);
+    record::read(tenant)?.map_or(Ok(()), |network| take_down(&network)).and(retracted)
 }
 
 /// Takes `network` down. Goes on after a failure, so that as much as possible is gone, and returns the first one.
 /// The elements go last: a link never outlives what the fence knows about it.
 pub fn take_down(network: &Network) -> Result<(), Error> {
-    let retracted = namespace::retract(&network.tenant);
     let buried = route::open().and_then(|mut host| bury(&mut host, network));
     let removed = nft::open().and_then(|mut filter| nft::remove(&mut filter, &element::elements(network)));
-    retracted.and(buried).and(removed).and_then(|()| record::bury(&network.tenant))
+    buried.and(removed).and_then(|()| record::bury(&network.tenant))
 }
 
 /// Takes every tenant's network down and its links away, although tenants may still run: for a host without its fence.

@@ -14,7 +14,7 @@ use caps::CapSet;
 use model::{Paths, TenantId};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
-use nix::unistd::pause;
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, pause};
 use sd_notify::NotifyState;
 
 use crate::error::Error;
@@ -54,6 +54,12 @@ pub fn hold() -> Result<(), Error> {
     }
     sd_notify::notify(&[NotifyState::Ready])
         .map_err(|error| Error::kernel("tell PID 1 that the network is up", error))?;
+    // journald counts the streams that are open.
+    let nothing = File::options().read(true).write(true).open("/dev/null");
+    let nothing = nothing.map_err(|error| Error::kernel("open /dev/null", error))?;
+    for redirect in [dup2_stdin::<&File>, dup2_stdout, dup2_stderr] {
+        redirect(&nothing).map_err(|errno| Error::kernel("let go of the journal", errno))?;
+    }
     loop {
         pause();
     }

@@ -16,8 +16,15 @@ const TRIES: usize = 5;
 /// Answers of a kernel without IPv6.
 const NO_IPV6: &[Errno] = &[Errno::EAFNOSUPPORT, Errno::EOPNOTSUPP];
 
-/// Puts the network of `tenant` up as its compiled file says, and returns only if that fails.
+/// Puts the network of `tenant` up as its compiled file says, and holds it: returns only if that fails.
 pub fn up(tenant: &TenantId) -> Result<(), Error> {
+    put_up(tenant)?;
+    namespace::hold()
+}
+
+fn put_up(tenant: &TenantId) -> Result<(), Error> {
+    // First of all: a link that a killed run left leads to nobody knows whose namespace.
+    namespace::retract(tenant)?;
     let network = compiled(tenant)?;
     if let Some(old) = record::read(tenant)?.filter(|old| *old != network) {
         down::take_down(&old)?;
@@ -31,8 +38,7 @@ pub fn up(tenant: &TenantId) -> Result<(), Error> {
     let mut inside = pair(&mut host, &network, bridge)?;
     run(&mut host, host_side(&network.link, bridge))?;
     run(&mut inside, tenant_side(&network))?;
-    namespace::publish(tenant)?;
-    namespace::hold()
+    namespace::publish(tenant)
 }
 
 fn compiled(tenant: &TenantId) -> Result<Network, Error> {

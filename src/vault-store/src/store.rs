@@ -1,9 +1,10 @@
 //! All tenants' vaults.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use model::TenantId;
-use vault::{KekId, Keks};
+use vault::{KekId, Keks, Listing};
 
 use crate::directory::Directory;
 use crate::{StoreError, TenantVault};
@@ -20,6 +21,9 @@ pub enum KekFile {
 }
 
 impl KekFile {
+    /// One that the host's own key does not open any more.
+    const LOST: &str = "kek.lost";
+
     // A dot keeps it apart from every system name of a tenant.
     fn name(self) -> String {
         match self {
@@ -52,6 +56,21 @@ impl VaultStore {
         self.root.write(&which.name(), sealed)
     }
 
+    /// The KEKs that are kept beside those in use, as they are stored.
+    pub fn kept_keks(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        let used = [KekFile::Current.name(), KekFile::Next.name(), KekFile::LOST.to_owned()];
+        let names = self.root.names()?.into_iter();
+        names
+            .filter(|name| name.starts_with("kek.") && !used.contains(name))
+            .map(|name| self.root.read(&name))
+            .collect()
+    }
+
+    /// Puts a KEK that does not open aside: nothing is thrown away, and nothing waits for it.
+    pub fn put_kek_aside(&self, which: KekFile) -> Result<(), StoreError> {
+        self.root.rename(&which.name(), KekFile::LOST)
+    }
+
     /// Puts the next KEK in the place of the current one, which is gone then.
     pub fn promote_kek(&self) -> Result<(), StoreError> {
         self.root.rename(&KekFile::Next.name(), &KekFile::Current.name())
@@ -74,6 +93,28 @@ impl VaultStore {
         Ok(vault)
     }
 
+    /// The DEKs of a tenant alone: what a rotation of the KEK is about, however many secrets there are.
+    pub fn deks(&self, tenant: &TenantId) -> Result<Option<Listing>, StoreError> {
+        let Some(directory) = self.root.find(&tenant.system_name())? else { return Ok(None) };
+        let mut files = Vec::new();
+        for name in directory.names()?.into_iter().filter(|name| name.starts_with("dek.")) {
+            let bytes = directory.read(&name)?;
+            files.push((name, bytes));
+        }
+        Ok(Some(Listing::read(tenant.clone(), files)?))
+    }
+
+    /// How many secrets a tenant has, by the names of files alone.
+    pub fn count(&self, tenant: &TenantId) -> Result<usize, StoreError> {
+        let Some(directory) = self.root.find(&tenant.system_name())? else { return Ok(0) };
+        let names = directory.names()?;
+        let secrets: BTreeSet<_> = names
+            .iter()
+            .filter_map(|name| name.strip_prefix("secret.")?.rsplit_once('.').map(|(secret, _)| secret))
+            .collect();
+        Ok(secrets.len())
+    }
+
     /// Every tenant with a vault. What else lies there is none of the vault's tenants.
     pub fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
         let names = self.root.names()?;
@@ -87,8 +128,10 @@ impl VaultStore {
     pub fn destroy(&self, tenant: &TenantId) -> Result<(), StoreError> {
         let name = tenant.system_name();
         let Some(directory) = self.root.find(&name)? else { return Ok(()) };
-        directory.sweep()?;
-        TenantVault::read(tenant.clone(), directory)?.destroy()?;
+        let (keys, others): (Vec<_>, Vec<_>) =
+            directory.all()?.into_iter().partition(|name| name.trim_start_matches('.').starts_with("dek."));
+        // By name alone: what cannot be read goes, too.
+        keys.iter().chain(&others).try_for_each(|file| directory.remove(file))?;
         self.root.remove_directory(&name)
     }
 }

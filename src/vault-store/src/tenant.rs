@@ -37,6 +37,15 @@ impl TenantVault {
         }
     }
 
+    /// Goes on with what is under way, as far as that is possible: a damaged record is no reason to refuse another value, its own
+    /// least of all.
+    fn try_to_settle(&mut self, keks: &Keks) -> Result<(), StoreError> {
+        match self.settle(keks) {
+            Err(StoreError::Vault(_)) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Gives a secret a new value and returns its version, which is above `floor`. The old value stands until the new one is on the disk and has been
     /// seen to open.
     pub fn set(
@@ -46,9 +55,9 @@ impl TenantVault {
         kind: Kind,
         secret: &Secret,
     ) -> Result<u64, StoreError> {
-        self.settle(keks)?;
+        self.try_to_settle(keks)?;
         self.carry_out(self.listing.set(keks, (name, floor), kind, secret)?)?;
-        self.settle(keks)?;
+        self.try_to_settle(keks)?;
         Ok(self.listing.newest_version(name).unwrap_or_default())
     }
 
@@ -70,13 +79,6 @@ impl TenantVault {
     /// Ends what is under way: a rotation, a new version, a new KEK.
     pub fn settle(&mut self, keks: &Keks) -> Result<(), StoreError> {
         while let Some(step) = self.listing.next_step(keks)? {
-            self.carry_out(step)?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn destroy(mut self) -> Result<(), StoreError> {
-        while let Some(step) = self.listing.destroy() {
             self.carry_out(step)?;
         }
         Ok(())

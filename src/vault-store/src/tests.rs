@@ -146,16 +146,50 @@ fn a_removal_and_a_destruction_end_after_an_end_at_any_step() {
         assert_eq!(value(&vault, &keks(), "one"), None);
         assert_eq!(value(&vault, &keks(), "two").as_deref(), Some("value of two"));
     });
-    at_every_step(
-        |store| store.destroy(&acme()),
-        |store, done| {
-            if !done {
-                // The keys go first: once one step is taken, nothing opens any more.
-                store.destroy(&acme()).unwrap();
-            }
-            assert!(store.find(&acme()).unwrap().is_none());
-        },
-    );
+}
+
+#[test]
+fn a_destruction_takes_everything_whatever_it_is() {
+    let (directory, store) = filled();
+    let path = directory.path().join("acme_corp");
+    fs::write(path.join("notes"), "x").unwrap();
+    fs::write(path.join(".dek.2"), "half").unwrap();
+    fs::write(path.join("secret.one.1"), vec![0; 200 * 1024]).unwrap();
+    assert!(store.find(&acme()).is_err());
+    store.destroy(&acme()).unwrap();
+    assert!(!path.exists());
+    store.destroy(&acme()).unwrap();
+}
+
+#[test]
+fn a_damaged_record_can_be_set_anew_also_while_a_rotation_waits_for_it() {
+    let (directory, store) = filled();
+    let record = directory.path().join("acme_corp/secret.one.1");
+    let mut bytes = fs::read(&record).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&record, bytes).unwrap();
+    let mut vault = store.find_or_make(&acme(), &keks()).unwrap();
+    assert!(vault.rotate_dek(&keks()).is_err());
+    vault.set(&keks(), (&name("two"), 0), Kind::Proxy, &secret("another")).unwrap();
+    vault.set(&keks(), (&name("one"), 0), Kind::Proxy, &secret("anew")).unwrap();
+    let mut vault = store.find_or_make(&acme(), &keks()).unwrap();
+    vault.settle(&keks()).unwrap();
+    for (text, found) in [("one", "anew"), ("two", "another"), ("three", "value of three")] {
+        assert_eq!(value(&vault, &keks(), text).as_deref(), Some(found));
+    }
+    let deks = store.deks(&acme()).unwrap().unwrap();
+    assert!(deks.is_held_by(keks().newest().id()));
+    assert_eq!(store.count(&acme()).unwrap(), 3);
+}
+
+#[test]
+fn a_kept_kek_opens_what_is_taken_over_by_the_one_in_use() {
+    let (_directory, store) = filled();
+    let other = || Kek::from_bytes(&[9; 32]).unwrap();
+    let both = Keks::new(other(), None).and_kept(vec![Kek::from_bytes(&[7; 32]).unwrap()]);
+    let mut vault = store.find_or_make(&acme(), &both).unwrap();
+    vault.settle(&both).unwrap();
+    assert_eq!(value(&vault, &Keks::new(other(), None), "one").as_deref(), Some("value of one"));
 }
 
 #[test]

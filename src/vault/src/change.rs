@@ -62,13 +62,6 @@ impl Listing {
         self.write_dek(keks, &self.make_dek(generation, given)?)
     }
 
-    /// The next step to destroy the vault, or nothing if it is gone. The DEKs go first: what is left after that is noise.
-    pub fn destroy(&self) -> Option<Step> {
-        let dek = self.deks.keys().next().map(|generation| dek_file(*generation));
-        let file = dek.or_else(|| self.records.keys().next().map(record_file))?;
-        Some(Step::Remove { file })
-    }
-
     /// The number of the next message under `dek`.
     pub(crate) fn next_message(&self, dek: &Dek) -> Result<u64, VaultError> {
         let last = self.given(dek).message;

@@ -105,12 +105,19 @@ impl ZeroizeOnDrop for BackupKey {}
 pub struct Keks {
     current: Kek,
     next: Option<Kek>,
+    kept: Vec<Kek>,
 }
 
 impl Keks {
     /// What is stored: one KEK, or two while a rotation is under way.
     pub fn new(current: Kek, next: Option<Kek>) -> Self {
-        Self { current, next }
+        Self { current, next, kept: Vec::new() }
+    }
+
+    /// With KEKs of other hosts or other times: nothing is wrapped by them, but what is opens.
+    #[must_use]
+    pub fn and_kept(self, kept: Vec<Kek>) -> Self {
+        Self { kept, ..self }
     }
 
     /// The one that new things are wrapped by.
@@ -120,7 +127,8 @@ impl Keks {
 
     /// The one with this name, if it is at hand.
     pub fn find(&self, id: KekId) -> Option<&Kek> {
-        [Some(&self.current), self.next.as_ref()].into_iter().flatten().find(|kek| kek.id == id)
+        let used = [Some(&self.current), self.next.as_ref()].into_iter().flatten();
+        used.chain(&self.kept).find(|kek| kek.id == id)
     }
 }
 
@@ -161,7 +169,11 @@ mod tests {
         assert_eq!(keks.newest().id(), next_id);
         assert!(keks.find(current_id).is_some() && keks.find(next_id).is_some());
         assert!(keks.find(other.id()).is_none());
-        assert_eq!(Keks::new(other, None).newest().id(), Kek::from_bytes(&[3; KEY]).unwrap().id());
+        let id = other.id();
+        assert_eq!(Keks::new(other, None).newest().id(), id);
+        let keks = keks.and_kept(vec![Kek::from_bytes(&[3; KEY]).unwrap()]);
+        assert_eq!(keks.newest().id(), next_id);
+        assert!(keks.find(id).is_some() && keks.find(current_id).is_some());
     }
 
     #[test]

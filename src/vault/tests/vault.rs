@@ -236,19 +236,3 @@ fn a_vault_is_made_once_and_without_one_nothing_is_set() {
     assert_eq!(empty.next_step(&disk.keks()).unwrap(), None);
     assert_eq!(empty.remove(&disk.keks(), &name("token")).unwrap(), None);
 }
-
-#[test]
-fn destroying_takes_the_deks_first_and_ends_with_nothing() {
-    let mut disk = disk(&[("a", "hunter1"), ("b", "hunter2")]);
-    let step = disk.listing(&acme()).rotate_dek(&disk.keks()).unwrap();
-    disk.carry_out(&acme(), step);
-    let mut steps = Vec::new();
-    while let Some(step) = disk.listing(&acme()).destroy() {
-        steps.push(step.to_string());
-        disk.carry_out(&acme(), step);
-    }
-    assert_eq!(steps, ["remove dek.1", "remove dek.2", "remove secret.a.1", "remove secret.b.1"]);
-    assert_eq!(disk.names(&acme()), [""; 0]);
-    // A new tenant of the same name does not open what the old one left behind.
-    assert!(disk.listing(&acme()).create(&disk.keks()).is_ok());
-}

@@ -4,10 +4,11 @@ use std::os::fd::OwnedFd;
 
 use api::VaultStatus;
 use model::{Exit, TenantId};
-use vault::{Kek, Passphrase, RecoveryError, Secret, export_kek, import_kek};
+use vault::{Kek, KekId, Passphrase, RecoveryError, Secret, export_kek, import_kek};
 use vault_store::KekFile;
 use zeroize::Zeroizing;
 
+use super::keyring::Opened;
 use crate::failure::Failure;
 use crate::service::Service;
 
@@ -19,55 +20,72 @@ impl Service {
     pub fn vault_status(&self) -> Result<VaultStatus, Failure> {
         let mut held = self.vault.hold();
         let store = held.store()?;
-        let keyring = &mut held.keyring;
         let tenants = store.tenants()?;
         let rotating = store.kek(KekFile::Next)?.is_some();
         if store.kek(KekFile::Current)?.is_none() && tenants.is_empty() {
             return Ok(VaultStatus { state: "empty".to_owned(), ..VaultStatus::default() });
         }
-        let (state, kek, problem) = match keyring.keks(&store) {
+        let (state, kek, mut problem) = match held.keyring.keks(&store) {
             Ok(keks) => ("open", Some(keks.newest().id().to_string()), None),
             Err(failure) => ("locked", None, Some(failure.sentence)),
         };
         let mut secrets = 0;
-        let mut damaged = Vec::new();
         for id in &tenants {
-            match store.find(id) {
-                Ok(Some(vault)) => secrets += vault.listing().secrets().count(),
-                Ok(None) => (),
-                Err(error) => damaged.push(error.to_string()),
+            match store.count(id) {
+                Ok(many) => secrets += many,
+                Err(error) => problem = problem.or(Some(error.to_string())),
             }
         }
-        let problem = problem.or_else(|| damaged.first().cloned());
         Ok(VaultStatus { state: state.to_owned(), kek, rotating, tenants: tenants.len(), secrets, problem })
     }
 
     /// Makes a new KEK and wraps every DEK by it; the old one is gone afterwards. Where one is under way, goes on with it.
     pub fn rotate_kek(&self) -> Result<VaultStatus, Failure> {
+        let Ok(_rotating) = self.vault.rotating.try_lock() else {
+            let text = "the KEK is being rotated: wait until that has ended (\"tenantctl vault status\")";
+            return Err(Failure::new(Exit::TempFail, text));
+        };
         {
             let mut held = self.vault.hold();
             let store = held.store()?;
-            let keyring = &mut held.keyring;
-            keyring.keks(&store)?;
-            if store.kek(KekFile::Next)?.is_none() {
-                let next = Kek::generate().map_err(|error| Failure::new(Exit::Os, error.to_string()))?;
-                keyring.store(&store, KekFile::Next, &next)?;
-                keyring.forget();
+            held.keyring.keks(&store)?;
+            match held.keyring.load(&store, KekFile::Next)? {
+                Opened::Kek(_) => (),
+                found @ (Opened::Lost(_) | Opened::Absent) => {
+                    // One that does not open any more holds nothing that another rotation could save.
+                    if let Opened::Lost(_) = found {
+                        store.put_kek_aside(KekFile::Next)?;
+                    }
+                    let next = Kek::generate().map_err(|error| Failure::new(Exit::Os, error.to_string()))?;
+                    held.keyring.store(&store, KekFile::Next, &next)?;
+                }
             }
         }
-        self.finish_kek()?;
+        self.wrap_all()?;
         self.vault_status()
     }
 
-    /// Ends a rotation of the KEK, if one is under way. Each tenant by itself, so that nobody waits for all of them.
-    pub(crate) fn finish_kek(&self) -> Result<(), Failure> {
-        if self.vault.hold().store()?.kek(KekFile::Next)?.is_none() {
-            return Ok(());
-        }
-        let tenants = self.vault.hold().store()?.tenants()?;
+    /// Ends a rotation of the KEK that was interrupted.
+    pub fn finish_kek(&self) -> Result<(), Failure> {
+        let Ok(_rotating) = self.vault.rotating.try_lock() else { return Ok(()) };
+        let held = self.vault.hold();
+        let under_way = held.store()?.kek(KekFile::Next)?.is_some();
+        drop(held);
+        if under_way { self.wrap_all() } else { Ok(()) }
+    }
+
+    /// Wraps the DEKs of every tenant by the next KEK, each by itself, so that nobody waits for all of them; then puts that KEK in
+    /// the place of the current one.
+    fn wrap_all(&self) -> Result<(), Failure> {
+        let (tenants, next) = {
+            let mut held = self.vault.hold();
+            held.keyring.forget();
+            let store = held.store()?;
+            (store.tenants()?, held.keyring.keks(&store)?.newest().id())
+        };
         let mut failed = None;
         for id in &tenants {
-            if let Err(failure) = self.settle(id) {
+            if let Err(failure) = self.settle(id, next) {
                 failed = failed.or(Some(failure));
             }
         }
@@ -76,90 +94,95 @@ impl Service {
         }
         let mut held = self.vault.hold();
         let store = held.store()?;
-        let keyring = &mut held.keyring;
-        let newest = keyring.keks(&store)?.newest().id();
-        // A tenant that came meanwhile is wrapped by the newest already; one that is not would be lost with the old KEK.
+        held.keyring.forget();
+        // As stored, not as held: what is not in a file must not take the place of what is.
+        match held.keyring.load(&store, KekFile::Next)? {
+            Opened::Kek(kek) if kek.id() == next => (),
+            Opened::Lost(failure) => return Err(failure),
+            Opened::Kek(_) | Opened::Absent => return Err(Failure::new(Exit::TempFail, again(next))),
+        }
+        // A tenant that came meanwhile is wrapped by it already; one that is not would be lost with the old KEK.
         for id in store.tenants()? {
-            if store.find(&id)?.is_some_and(|vault| !vault.listing().is_held_by(newest)) {
-                return Err(Failure::new(
-                    Exit::TempFail,
-                    format!(
-                        "tenant {id}: its key is not wrapped by KEK {newest} yet: run \"tenantctl vault rotate-kek\" again"
-                    ),
-                ));
+            if store.deks(&id)?.is_some_and(|deks| !deks.is_held_by(next)) {
+                return Err(Failure::new(Exit::TempFail, format!("tenant {id}: {}", again(next))));
             }
         }
         store.promote_kek()?;
-        keyring.forget();
-        tracing::info!(kek = %newest, "the KEK was rotated");
+        tracing::info!(kek = %next, "the KEK was rotated");
         Ok(())
+    }
+
+    /// Ends what is under way in one vault, at least so far that `kek` holds it. A damaged record is no reason to keep an old KEK.
+    fn settle(&self, id: &TenantId, kek: KekId) -> Result<(), Failure> {
+        let mut held = self.vault.hold();
+        let store = held.store()?;
+        let keks = held.keyring.keks(&store)?;
+        let Some(mut vault) = store.find(id)? else { return Ok(()) };
+        match vault.settle(keks) {
+            Err(error) if vault.listing().is_held_by(kek) => {
+                tracing::warn!(tenant = %id, "{error}");
+                Ok(())
+            }
+            other => Ok(other?),
+        }
     }
 
     /// Makes a new DEK for a tenant and seals its secrets under it; the old one is gone afterwards.
     pub fn rotate_dek(&self, id: &TenantId) -> Result<(), Failure> {
-        self.existing(id)?;
         let _occupied = self.occupy(id)?;
+        self.existing(id)?;
         let mut held = self.vault.hold();
         let store = held.store()?;
-        let keyring = &mut held.keyring;
-        let keks = keyring.keks(&store)?;
+        let keks = held.keyring.keks(&store)?;
         store.find_or_make(id, keks)?.rotate_dek(keks)?;
         tracing::info!(tenant = %id, "the DEK was rotated");
-        Ok(())
-    }
-
-    /// Ends what is under way in one vault.
-    fn settle(&self, id: &TenantId) -> Result<(), Failure> {
-        let mut held = self.vault.hold();
-        let store = held.store()?;
-        let keyring = &mut held.keyring;
-        let keks = keyring.keks(&store)?;
-        if let Some(mut vault) = store.find(id)? {
-            vault.settle(keks)?;
-        }
         Ok(())
     }
 
     /// The recovery copy of the KEK.
     pub fn export_recovery(&self, passphrase: OwnedFd) -> Result<Vec<u8>, Failure> {
         let passphrase = read_passphrase(passphrase)?;
-        let mut held = self.vault.hold();
-        let store = held.store()?;
-        let keyring = &mut held.keyring;
-        let copy = export_kek(keyring.keks(&store)?.newest(), &passphrase)?;
-        tracing::info!("a recovery copy of the KEK was made");
+        let kek = {
+            let mut held = self.vault.hold();
+            let store = held.store()?;
+            let newest = held.keyring.keks(&store)?.newest();
+            Kek::from_bytes(newest.expose())
+                .map_err(|error| Failure::new(Exit::Software, error.to_string()))?
+        };
+        // Takes its time, and nobody waits for it.
+        let copy = export_kek(&kek, &passphrase)?;
+        tracing::info!(kek = %kek.id(), "a recovery copy of the KEK was made");
         Ok(copy)
     }
 
-    /// Takes a recovery copy: as the KEK of this host where there is none that opens, else as one more, for archives of its time or host.
+    /// Takes a recovery copy: as the KEK of this host where there is none that opens, else as one more, which opens what it sealed
+    /// at its time or on its host. One copy after the other, if there is need of several.
     pub fn import_recovery(&self, copy: OwnedFd, passphrase: OwnedFd) -> Result<VaultStatus, Failure> {
         let copy = host::read_secretly(copy, "the recovery copy", COPY)?;
         let kek = import_kek(&copy, &read_passphrase(passphrase)?)?;
         {
             let mut held = self.vault.hold();
             let store = held.store()?;
-            let keyring = &mut held.keyring;
-            let known = keyring.keks(&store).is_ok();
-            let which = if known { KekFile::Kept(kek.id()) } else { KekFile::Current };
-            if !known {
-                for id in store.tenants()? {
-                    if store.find(&id)?.is_some_and(|vault| !vault.listing().is_held_by(kek.id())) {
-                        return Err(Failure::new(
-                            Exit::Data,
-                            format!(
-                                "recovery copy of KEK {}: the secrets of tenant {id} need another one: take the newest copy",
-                                kek.id()
-                            ),
-                        ));
-                    }
+            let which = match held.keyring.load(&store, KekFile::Current)? {
+                Opened::Kek(current) if current.id() == kek.id() => None,
+                Opened::Kek(_) => Some(KekFile::Kept(kek.id())),
+                Opened::Absent => Some(KekFile::Current),
+                Opened::Lost(_) => {
+                    store.put_kek_aside(KekFile::Current)?;
+                    Some(KekFile::Current)
                 }
+            };
+            if let Some(which) = which {
+                held.keyring.store(&store, which, &kek)?;
             }
-            keyring.store(&store, which, &kek)?;
-            keyring.forget();
             tracing::info!(kek = %kek.id(), "a recovery copy was imported");
         }
         self.vault_status()
     }
+}
+
+fn again(next: KekId) -> String {
+    format!("KEK {next} does not hold everything yet: run \"tenantctl vault rotate-kek\" again")
 }
 
 fn read_passphrase(source: OwnedFd) -> Result<Passphrase, Failure> {
@@ -168,7 +191,7 @@ fn read_passphrase(source: OwnedFd) -> Result<Passphrase, Failure> {
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
     }
-    let secret = Secret::new(bytes.to_vec())
+    let secret = Secret::new(std::mem::take(&mut *bytes))
         .map_err(|error| Failure::new(Exit::Data, format!("passphrase: {error}")))?;
     Ok(Passphrase::new(secret)?)
 }

@@ -20,6 +20,8 @@ use keyring::Keyring;
 #[derive(Debug)]
 pub struct Vault {
     inner: Mutex<Inner>,
+    /// Held for a whole rotation of the KEK.
+    rotating: Mutex<()>,
 }
 
 /// What only one operation at a time has.
@@ -33,7 +35,7 @@ impl Vault {
     /// The vault below `paths`. Nothing is opened before it is needed: a daemon whose vault is damaged does everything else.
     pub fn new(paths: &Paths, systemd: &Systemd) -> Self {
         let keyring = Keyring::new(systemd.clone());
-        Self { inner: Mutex::new(Inner { root: paths.vault(), keyring }) }
+        Self { inner: Mutex::new(Inner { root: paths.vault(), keyring }), rotating: Mutex::new(()) }
     }
 
     pub(crate) fn hold(&self) -> MutexGuard<'_, Inner> {

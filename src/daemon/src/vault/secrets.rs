@@ -28,14 +28,15 @@ impl Service {
         let name = secret_name(name)?;
         let wanted = kind.map(parse_kind).transpose()?;
         // Before the vault is held: the caller may take its time.
-        let bytes = host::read_secretly(value, "the value", Secret::MAX)?;
-        let secret = Secret::new(bytes.to_vec())
+        let mut bytes = host::read_secretly(value, "the value", Secret::MAX)?;
+        let secret = Secret::new(std::mem::take(&mut *bytes))
             .map_err(|error| Failure::new(Exit::Data, format!("secret {name} of tenant {id}: {error}")))?;
         let _occupied = self.occupy(id)?;
+        // Once more: it may have been deleted while the caller took its time.
+        self.existing(id)?;
         let mut held = self.vault.hold();
         let store = held.store()?;
-        let keyring = &mut held.keyring;
-        let keks = keyring.keks(&store)?;
+        let keks = held.keyring.keks_or_first(&store)?;
         let mut vault = store.find_or_make(id, keks)?;
         let found = vault.listing().secrets().find(|entry| entry.name == name);
         let kind = match (wanted, found.as_ref().and_then(|entry| entry.kind)) {
@@ -59,7 +60,9 @@ impl Service {
     /// Names, kinds and versions. A secret that is not as it was noted is shown with what is wrong with it.
     pub fn secrets(&self, id: &TenantId) -> Result<Vec<SecretSummary>, Failure> {
         self.existing(id)?;
-        let vault = self.vault.hold().store()?.find(id)?;
+        // Held over both: what is in one of them and not yet in the other would look like tampering.
+        let held = self.vault.hold();
+        let vault = held.store()?.find(id)?;
         let mut heads = lock(&self.database).secret_heads(id)?;
         let mut list: Vec<SecretSummary> = Vec::new();
         for entry in vault.iter().flat_map(|vault| vault.listing().secrets()) {
@@ -88,21 +91,35 @@ impl Service {
 
     /// Removes a secret.
     pub fn remove_secret(&self, id: &TenantId, name: &str) -> Result<(), Failure> {
-        self.existing(id)?;
         let name = secret_name(name)?;
         let _occupied = self.occupy(id)?;
+        self.existing(id)?;
         let mut held = self.vault.hold();
         let store = held.store()?;
-        let keyring = &mut held.keyring;
         let noted = lock(&self.database).secret_heads(id)?.contains_key(name.as_str());
         match store.find(id)? {
-            Some(mut vault) if has(&vault, &name) => vault.remove(keyring.keks(&store)?, &name)?,
+            Some(mut vault) if has(&vault, &name) => vault.remove(held.keyring.keks(&store)?, &name)?,
             _ if !noted => return Err(no_secret(id, &name)),
             _ => (),
         }
         lock(&self.database).forget_secret(id, name.as_str())?;
         tracing::info!(tenant = %id, secret = %name, "secret removed");
         Ok(())
+    }
+
+    /// Refuses to make a tenant that would find the secrets of another one of its name.
+    pub(crate) fn refuse_left_secrets(&self, id: &TenantId) -> Result<(), Failure> {
+        if self.vault.hold().store()?.deks(id)?.is_none() {
+            return Ok(());
+        }
+        let path = self.paths.vault().join(id.system_name());
+        Err(Failure::new(
+            Exit::CantCreate,
+            format!(
+                "tenant {id}: secrets of an earlier tenant of this name are in {}: remove that directory or choose another name",
+                path.display()
+            ),
+        ))
     }
 
     /// Destroys the vault of a tenant: its keys first, so that what is left of it anywhere is noise.
