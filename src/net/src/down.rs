@@ -14,6 +14,7 @@ const GONE: &[Errno] = &[Errno::ENODEV, Errno::EADDRNOTAVAIL];
 
 /// Takes down whatever is up for `tenant`.
 pub fn down(tenant: &TenantId) -> Result<(), Error> {
+    // First, whatever else is wrong: a link that is left leads to nobody knows whose namespace one day.
     let retracted = namespace::retract(tenant);
     record::read(tenant)?.map_or(Ok(()), |network| take_down(&network)).and(retracted)
 }

@@ -23,8 +23,6 @@ pub fn up(tenant: &TenantId) -> Result<(), Error> {
 }
 
 fn put_up(tenant: &TenantId) -> Result<(), Error> {
-    // First of all: a link that a killed run left leads to nobody knows whose namespace.
-    namespace::retract(tenant)?;
     let network = compiled(tenant)?;
     if let Some(old) = record::read(tenant)?.filter(|old| *old != network) {
         down::take_down(&old)?;
