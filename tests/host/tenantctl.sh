@@ -107,6 +107,16 @@ test_a_command_runs_once_and_not_without_a_network() {
     wait "$caller" || true
     eventually 20 systemctl is-active -q tenant@alpha
     assert_eq "$(cat "$ran")" once
+    # The same where an administrator restarts it; and the gateway is in the new namespace.
+    rm "$ran"
+    tenantctl exec alpha -- sh -c 'echo once >>$HOME/ran; sleep 1000' &
+    caller=$!
+    eventually 10 test -s "$ran"
+    assert_ok systemctl restart tenant-net@alpha
+    wait "$caller" || true
+    eventually 20 systemctl is-active -q tenant@alpha
+    assert_eq "$(cat "$ran")" once
+    assert_eq "$(stat -Lc %i /run/netns/t-alpha)" "$(stat -Lc %i "/proc/$(systemctl show -P MainPID tenant@alpha)/ns/net")"
     tenantctl stop alpha
     later tenantctl start alpha
     eventually 10 no_network_of alpha

@@ -16,9 +16,6 @@ use crate::{Cancel, Systemd};
 
 const LAUNCHER: &str = "/usr/lib/tenantd/tenant-exec";
 
-/// `EXIT_NETWORK` of systemd.exec(5): the network namespace could not be entered.
-const NO_NETWORK: i32 = 225;
-
 /// What to run and for whom.
 #[derive(Debug)]
 pub struct ExecRequest {
@@ -64,8 +61,8 @@ pub fn exec(systemd: &Systemd, request: ExecRequest, cancel: &Cancel) -> Result<
     };
     let ended = systemd.run_transient(transient, cancel)?;
     let network = request.tenant.net_unit();
-    // The unit only wants its network (see the drop-in), so PID 1 gives up when it looks for the namespace.
-    if (ended.code, ended.status) == (libc::CLD_EXITED, NO_NETWORK) && !systemd.unit(&network)?.is_up() {
+    // Code 0: it was never run.
+    if ended.code == 0 && !systemd.unit(&network)?.is_up() {
         let text = format!(
             "tenant {}: its network did not come up: see \"journalctl -u {network}\" and \"tenantctl doctor\"",
             request.tenant
