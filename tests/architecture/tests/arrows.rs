@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("host", &["model", "plan", "api", "runtime", "confine"]),
     ("runtime-store", &["model", "runtime"]),
     ("catalog", &["model", "plan", "runtime", "confine"]),
+    ("tenant-archive", &["model"]),
     ("tenant-exec", &["model", "confine"]),
     ("tenant-net", &["model"]),
     ("tenant-ready", &["model"]),
@@ -97,14 +98,15 @@ fn the_daemon_links_no_http_and_no_tls() {
 
 #[test]
 fn what_runs_inside_a_cell_or_before_it_links_no_http_and_no_tls() {
-    for program in ["tenant-exec", "tenant-net", "tenant-ready", "tenant-credentials"] {
+    for program in ["tenant-archive", "tenant-exec", "tenant-net", "tenant-ready", "tenant-credentials"] {
         refuse(program, HTTP_AND_TLS);
     }
 }
 
+/// `tenant-archive` has one thread beside its own: that of libzstd, which compresses.
 #[test]
 fn the_small_programs_have_no_thread_and_no_async_runtime() {
-    for program in ["tenant-exec", "tenant-net", "tenant-ready", "tenant-credentials"] {
+    for program in ["tenant-archive", "tenant-exec", "tenant-net", "tenant-ready", "tenant-credentials"] {
         refuse(program, ASYNC);
     }
     refuse("tenant-exec", &["seccompiler"]);

@@ -4,7 +4,7 @@
 # static_checks: what needs nothing built.
 static_checks() {
     need_rust
-    need_packages shellcheck build-essential libsqlite3-dev pkg-config git
+    need_packages shellcheck build-essential libsqlite3-dev libzstd-dev pkg-config git
     cd "$CHECKOUT" || exit
     report_check unit "the code is formatted" cargo fmt --all --check
     report_check unit "clippy has nothing to say" \
