@@ -6,6 +6,7 @@
 
 mod account;
 mod anchor;
+mod archive;
 mod cancel;
 mod credential;
 mod enablement;
@@ -25,6 +26,7 @@ mod sys;
 mod systemd;
 mod tree;
 
+pub use archive::{ArchiveTask, archive};
 pub use cancel::Cancel;
 pub use credential::{open_credential, seal_credential};
 pub use enablement::{enabled, set_enabled};
@@ -35,4 +37,5 @@ pub use inflow::read_secretly;
 pub use measured::{measured, memory_current};
 pub use memory::lock_memory;
 pub use real::RealHost;
+pub use tree::{directory_exists, move_directory};
 pub use systemd::{Brief, Systemd, UnitStatus};

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use model::{Content, Exit, Key, Kind, Owner, Paths, Resource, World};
 use nix::errno::Errno;
+use nix::fcntl::{RenameFlags, renameat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 use plan::{HostError, Scope};
@@ -69,6 +70,22 @@ pub(crate) fn remove_empty(path: &Path) -> Result<bool, HostError> {
         Err(errno) if errno == Errno::ENOTEMPTY || errno == Errno::EEXIST => Ok(false),
         Err(errno) => Err(os("remove directory", path, errno)),
     }
+}
+
+/// Gives a directory of root's another name in the same directory; nothing that is there already is replaced.
+pub fn move_directory(from: &Path, to: &Path) -> Result<(), HostError> {
+    let failed = |errno| os("rename into place", to, errno);
+    let ((Some(parent), name), (Some(other), new)) = (Anchor::parent_of(from)?, Anchor::parent_of(to)?) else {
+        return Err(failed(Errno::ENOENT));
+    };
+    renameat2(&parent, name.as_os_str(), &other, new.as_os_str(), RenameFlags::RENAME_NOREPLACE)
+        .map_err(failed)?;
+    parent.sync()
+}
+
+/// Whether there is a directory of root's.
+pub fn directory_exists(path: &Path) -> Result<bool, HostError> {
+    Ok(Anchor::find(path)?.is_some())
 }
 
 /// The error for a directory that should be empty by now.

@@ -31,6 +31,7 @@ const RESERVED: &[&str] = &[
     "tenant",
     "tenantd",
     "tenants",
+    "verify",
     "www",
 ];
 

@@ -8,7 +8,7 @@ QEMU_PACKAGES="qemu-system-x86 qemu-utils e2fsprogs"
 # shellcheck disable=SC2034
 UPLINK_PACKAGES="slirp4netns"
 # shellcheck disable=SC2034
-BUILD_PACKAGES="dpkg-dev debhelper build-essential fakeroot libsqlite3-dev lintian git pkg-config"
+BUILD_PACKAGES="dpkg-dev debhelper build-essential fakeroot libsqlite3-dev libzstd-dev lintian git pkg-config"
 
 # need_root: the rig mounts, makes namespaces and boots hosts.
 need_root() {
