@@ -10,7 +10,7 @@ use crate::Catalog;
 /// What a tenant is given: allocation and installed runtime version.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// Uid, index, addresses, secret.
+    /// Uid, index, addresses.
     pub allocation: Allocation,
     /// Installed version of the runtime; nothing for one that installs nothing.
     pub version: Option<String>,
@@ -50,7 +50,6 @@ pub fn assemble(
         port,
         origins: &spec.origins,
         access: &access,
-        proof: &grant.allocation.proof,
         memory_max: limits.memory_max,
     };
     let file = catalog.template_file(description);

@@ -1,4 +1,4 @@
-//! Why a gateway does not get its secrets.
+//! Why a gateway or an egress proxy does not get its secrets.
 
 use std::io;
 
@@ -18,6 +18,11 @@ pub enum Error {
     /// The kernel refused something.
     #[error("cannot {0}: {1}")]
     Kernel(&'static str, #[source] io::Error),
+    /// The kernel does not lock memory.
+    #[error(
+        "cannot lock the memory of this process: {0}: raise LimitMEMLOCK= of tenantd-credentials.service"
+    )]
+    Memory(#[source] io::Error),
     /// Somebody asks for what is not theirs.
     #[error("refused: {0}")]
     Refused(String),
@@ -39,7 +44,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::NoSocket => Exit::Usage,
-            Self::Kernel(..) => Exit::Os,
+            Self::Kernel(..) | Self::Memory(_) => Exit::Os,
             Self::Refused(_) => Exit::NoPermission,
             Self::Locked(_) => Exit::Config,
             Self::Store(error) => error.exit(),

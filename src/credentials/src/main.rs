@@ -1,16 +1,18 @@
-//! `tenant-credentials`: gives a tenant's gateway its secrets when it starts, and nobody else.
+//! `tenant-credentials`: gives a tenant's gateway and its egress proxy their secrets when they start, and nobody else.
 //!
-//! PID 1 asks for them (`LoadCredential=` in `tenant@.service`) over `/run/tenantd/credentials.sock`, and the address it asks from names
+//! PID 1 asks for them (`LoadCredential=` in their units) over `/run/tenantd/credentials.sock`, and the address it asks from names
 //! unit and credential. Works with the daemon stopped: reads the vault, writes nothing, and ends when nobody has asked for a while.
 //!
 //! Promises: an answer begins with a mark, so that no answer is never taken for "no secrets"; whoever asks for anything else gets
-//! nothing, and a line in the journal; a value is in memory for as long as it takes to send it.
+//! nothing, and a line in the journal; a value is in memory for as long as it takes to send it, the key of the vault while this runs;
+//! that memory is neither swapped out nor dumped.
 #![forbid(unsafe_code)]
 
 mod answer;
 mod asker;
 mod error;
 mod kek;
+mod memory;
 mod serve;
 
 use std::io::Write;

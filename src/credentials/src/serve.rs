@@ -11,15 +11,20 @@ use vault_store::VaultStore;
 
 use crate::error::Error;
 use crate::kek::Keyring;
-use crate::{answer, asker};
+use crate::{answer, asker, memory};
 
-/// How long it waits for the next one: a host that starts many tenants opens the KEK once.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long it waits for the next one. Every gateway has a secret of its own, so nearly every start needs the KEK: a host that starts
+/// many tenants, or restarts one every few minutes, opens it once. It costs `systemd-creds` 20 ms, more with a TPM; memory is locked.
+const IDLE: Duration = Duration::from_secs(5 * 60);
 /// How long PID 1 may take to read an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves until it is idle.
 pub fn serve(paths: &Paths) -> Result<(), Error> {
+    // A host that cannot is served all the same, and it is said so.
+    if let Err(error) = memory::lock() {
+        say(&error);
+    }
     let listener = ListenFd::from_env()
         .take_unix_listener(0)
         .map_err(|error| Error::Kernel("take the socket over", error))?
@@ -30,8 +35,7 @@ pub fn serve(paths: &Paths) -> Result<(), Error> {
         match listener.accept() {
             Ok((connection, _)) => {
                 if let Err(error) = one(paths, &mut keyring, &connection) {
-                    // Nobody is left to tell if standard error is gone.
-                    drop(writeln!(io::stderr(), "{error}"));
+                    say(&error);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
@@ -39,6 +43,11 @@ pub fn serve(paths: &Paths) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn say(error: &Error) {
+    // Nobody is left to tell if standard error is gone.
+    drop(writeln!(io::stderr(), "{error}"));
 }
 
 /// Whether somebody waits to be served.
@@ -55,9 +64,9 @@ fn waits(listener: &UnixListener) -> Result<bool, Error> {
 }
 
 fn one(paths: &Paths, keyring: &mut Keyring, mut connection: &UnixStream) -> Result<(), Error> {
-    let tenant = asker::tenant(connection)?;
+    let asker = asker::of(connection)?;
     let store = VaultStore::open(&paths.vault())?;
-    let bytes = answer::answer(&store, keyring, &tenant)?;
+    let bytes = answer::answer(&store, keyring, &asker)?;
     connection
         .set_nonblocking(false)
         .and_then(|()| connection.set_write_timeout(Some(PATIENCE)))

@@ -6,7 +6,7 @@ use std::path::Path;
 use api::Outcome;
 use catalog::{Catalog, CatalogError, Grant};
 use host::Systemd;
-use model::{Allocation, Exit, Feature, Proof, Settings, SpecFile, World};
+use model::{Allocation, Exit, Feature, Settings, SpecFile, World};
 use plan::{LAYERS, Refusal, Tenant, Wanted};
 use runtime::Version;
 use serde::de::DeserializeOwned;
@@ -133,7 +133,7 @@ fn newest(session: &Session, runtime: &str) -> Option<String> {
     names.filter_map(|name| Version::parse(&name).ok()).max().map(|version| version.to_string())
 }
 
-/// The allocation of the first tenant of an empty host. The secret is none: a plan shows no content of that file.
+/// The allocation of the first tenant of an empty host.
 fn first(settings: &Settings) -> Result<Allocation, Failure> {
     let network = settings.pools.addresses.first().and_then(|pool| pool.nth(0));
     Ok(Allocation {
@@ -142,7 +142,6 @@ fn first(settings: &Settings) -> Result<Allocation, Failure> {
         network: network
             .ok_or_else(|| Failure::new(Exit::Config, "pools.addresses is empty: name a network"))?,
         machine_id: "0".repeat(32),
-        proof: Proof::from_random([0; 16]),
     })
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 
 use catalog::CatalogError;
 use host::pools;
-use model::{AddressPool, Allocation, Exit, Proof, Settings, SpecFile, TenantId, TenantNetwork};
+use model::{AddressPool, Allocation, Exit, Settings, SpecFile, TenantId, TenantNetwork};
 use runtime::Version;
 
 use crate::failure::Failure;
@@ -29,7 +29,6 @@ impl Service {
             uid: uid_of(&settings, index).ok_or_else(|| exhausted("uid"))?,
             network: network_of(&settings.pools.addresses, index).ok_or_else(|| exhausted("address"))?,
             machine_id: random_bytes()?.iter().map(|byte| format!("{byte:02x}")).collect(),
-            proof: Proof::from_random(random_bytes()?),
         })
     }
 
@@ -172,7 +171,8 @@ pub(crate) fn store_failure(error: runtime_store::StoreError) -> Failure {
     Failure::new(error.exit(), error.to_string())
 }
 
-fn random_bytes() -> Result<[u8; 16], Failure> {
+/// 128 bits that nobody can guess.
+pub(crate) fn random_bytes() -> Result<[u8; 16], Failure> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
         Failure::new(

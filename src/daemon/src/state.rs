@@ -6,12 +6,12 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use model::{Allocation, Exit, Proof, TenantId, TenantNetwork};
+use model::{Allocation, Exit, TenantId, TenantNetwork};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use thiserror::Error;
 
 /// Schema this program writes.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 
 /// Why the database does not serve.
 #[derive(Debug, Error)]
@@ -121,15 +121,17 @@ impl Database {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        // What is deleted is overwritten: older schemas held secrets.
+        connection.pragma_update(None, "secure_delete", true)?;
         migrate(&mut connection)?;
         Ok(Self { connection })
     }
 
     /// The allocation of a tenant that exists, or whose data was kept.
     pub fn allocation(&self, id: &TenantId) -> Result<Option<Allocation>, StateError> {
-        let mut query = self.connection.prepare_cached(
-            "SELECT idx, uid, network, machine_id, proof FROM allocation WHERE tenant = ?1",
-        )?;
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT idx, uid, network, machine_id FROM allocation WHERE tenant = ?1")?;
         query.query_row([id.as_str()], read_allocation).optional()?.transpose()
     }
 
@@ -143,9 +145,9 @@ impl Database {
     /// Every tenant with an allocation that is not merely retained.
     pub fn tenants(&self) -> Result<Vec<(TenantId, Allocation)>, StateError> {
         let mut query = self.connection.prepare_cached(
-            "SELECT idx, uid, network, machine_id, proof, tenant FROM allocation WHERE retained = 0 ORDER BY tenant",
+            "SELECT idx, uid, network, machine_id, tenant FROM allocation WHERE retained = 0 ORDER BY tenant",
         )?;
-        let rows = query.query_map([], |row| Ok((row.get::<_, String>(5)?, read_allocation(row)?)))?;
+        let rows = query.query_map([], |row| Ok((row.get::<_, String>(4)?, read_allocation(row)?)))?;
         rows.map(|row| {
             let (name, allocation) = row?;
             Ok((tenant_id(&name)?, allocation?))
@@ -175,16 +177,15 @@ impl Database {
         let transaction = self.connection.transaction()?;
         open_operation(&transaction, id, kind, "")?;
         transaction.execute(
-            "INSERT INTO allocation (tenant, idx, uid, network, machine_id, proof, retained)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)
-             ON CONFLICT (tenant) DO UPDATE SET retained = 0, proof = excluded.proof",
+            "INSERT INTO allocation (tenant, idx, uid, network, machine_id, retained)
+             VALUES (?1, ?2, ?3, ?4, ?5, 0)
+             ON CONFLICT (tenant) DO UPDATE SET retained = 0",
             params![
                 id.as_str(),
                 allocation.index,
                 allocation.uid,
                 u32::from(allocation.network.network),
                 allocation.machine_id,
-                allocation.proof.expose(),
             ],
         )?;
         transaction.execute("UPDATE cursor SET next_index = max(next_index, ?1 + 1)", [allocation.index])?;
@@ -298,10 +299,10 @@ fn tenant_id(name: &str) -> Result<TenantId, StateError> {
 
 fn read_allocation(row: &rusqlite::Row<'_>) -> rusqlite::Result<Result<Allocation, StateError>> {
     let (index, uid, network): (u32, u32, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
-    let (machine_id, proof): (String, [u8; 16]) = (row.get(3)?, row.get(4)?);
+    let machine_id: String = row.get(3)?;
     let damaged = || StateError::Damaged(format!("the network of index {index}"));
     Ok(TenantNetwork::new(Ipv4Addr::from(network))
-        .map(|network| Allocation { index, uid, network, machine_id, proof: Proof::from_random(proof) })
+        .map(|network| Allocation { index, uid, network, machine_id })
         .ok_or_else(damaged))
 }
 
@@ -315,8 +316,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StateError> {
         transaction.execute_batch(
             "CREATE TABLE allocation (
                  tenant TEXT PRIMARY KEY, idx INTEGER NOT NULL UNIQUE, uid INTEGER NOT NULL UNIQUE,
-                 network INTEGER NOT NULL UNIQUE, machine_id TEXT NOT NULL, proof BLOB NOT NULL,
-                 retained INTEGER NOT NULL) STRICT;
+                 network INTEGER NOT NULL UNIQUE, machine_id TEXT NOT NULL, retained INTEGER NOT NULL) STRICT;
              CREATE TABLE operation (
                  tenant TEXT PRIMARY KEY, kind TEXT NOT NULL, spec TEXT NOT NULL, step INTEGER NOT NULL,
                  total INTEGER NOT NULL, text TEXT NOT NULL, started REAL NOT NULL) STRICT;
@@ -332,9 +332,26 @@ fn migrate(connection: &mut Connection) -> Result<(), StateError> {
                  PRIMARY KEY (tenant, name)) STRICT, WITHOUT ROWID;",
         )?;
     }
+    if (1..3).contains(&found) {
+        transaction.execute_batch(WITHOUT_PROOF)?;
+    }
     transaction.pragma_update(None, "user_version", SCHEMA)?;
-    Ok(transaction.commit()?)
+    transaction.commit()?;
+    if found < SCHEMA {
+        // The log holds pages as they were.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    }
+    Ok(())
 }
+
+/// Schema 3: the gateways' own secrets went into the vault.
+const WITHOUT_PROOF: &str = "
+    CREATE TABLE allocation_new (
+        tenant TEXT PRIMARY KEY, idx INTEGER NOT NULL UNIQUE, uid INTEGER NOT NULL UNIQUE,
+        network INTEGER NOT NULL UNIQUE, machine_id TEXT NOT NULL, retained INTEGER NOT NULL) STRICT;
+    INSERT INTO allocation_new SELECT tenant, idx, uid, network, machine_id, retained FROM allocation;
+    DROP TABLE allocation;
+    ALTER TABLE allocation_new RENAME TO allocation;";
 
 #[cfg(test)]
 #[path = "state_tests.rs"]

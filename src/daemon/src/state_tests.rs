@@ -10,7 +10,6 @@ fn allocation(index: u32) -> Allocation {
         uid: 500_000 + index,
         network: TenantNetwork::new(Ipv4Addr::from(0x0ad2_0000 + index * 4)).unwrap(),
         machine_id: "0".repeat(32),
-        proof: Proof::from_random([3; 16]),
     }
 }
 
@@ -74,11 +73,61 @@ fn a_database_of_a_newer_tenantd_is_refused() {
     assert!(matches!(opened, Err(StateError::Newer(newer)) if newer == SCHEMA + 1));
 }
 
+/// The tables of schema 2, with two tenants.
+const SCHEMA_2: &str = "
+    CREATE TABLE allocation (
+        tenant TEXT PRIMARY KEY, idx INTEGER NOT NULL UNIQUE, uid INTEGER NOT NULL UNIQUE,
+        network INTEGER NOT NULL UNIQUE, machine_id TEXT NOT NULL, proof BLOB NOT NULL,
+        retained INTEGER NOT NULL) STRICT;
+    CREATE TABLE operation (
+        tenant TEXT PRIMARY KEY, kind TEXT NOT NULL, spec TEXT NOT NULL, step INTEGER NOT NULL,
+        total INTEGER NOT NULL, text TEXT NOT NULL, started REAL NOT NULL) STRICT;
+    CREATE TABLE pin (runtime TEXT PRIMARY KEY, version TEXT NOT NULL) STRICT;
+    CREATE TABLE cursor (one INTEGER PRIMARY KEY CHECK (one = 1), next_index INTEGER NOT NULL) STRICT;
+    CREATE TABLE secret (
+        tenant TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, changed REAL NOT NULL,
+        PRIMARY KEY (tenant, name)) STRICT, WITHOUT ROWID;
+    INSERT INTO cursor VALUES (1, 6);
+    INSERT INTO allocation VALUES
+        ('acme', 3, 500003, 181534732, '00000000000000000000000000000000', CAST('proof-of-acme-16' AS BLOB), 0),
+        ('beta', 5, 500005, 181534740, '00000000000000000000000000000000', CAST('proof-of-beta-16' AS BLOB), 1);
+    PRAGMA user_version = 2;";
+
+#[test]
+fn the_gateways_secrets_of_schema_2_are_gone_from_the_file_and_everything_else_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.db");
+    let old = Connection::open(&path).unwrap();
+    old.pragma_update(None, "journal_mode", "WAL").unwrap();
+    old.execute_batch(SCHEMA_2).unwrap();
+    drop(old);
+    let holds = |needle: &[u8]| {
+        std::fs::read_dir(dir.path()).unwrap().any(|entry| {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            bytes.windows(needle.len()).any(|window| window == needle)
+        })
+    };
+    assert!(holds(b"proof-of-acme-16") && holds(b"proof-of-beta-16"));
+    let mut database = Database::open(&path).unwrap();
+    // While it is open: the log lies beside it.
+    assert!(!holds(b"proof-of-"));
+    assert_eq!(database.allocation(&id("acme")).unwrap(), Some(allocation(3)));
+    assert_eq!(database.allocation(&id("beta")).unwrap(), Some(allocation(5)));
+    assert!(database.is_retained(&id("beta")).unwrap() && !database.is_retained(&id("acme")).unwrap());
+    assert_eq!(database.next_index().unwrap(), 6);
+    // Still unique, and still to be written to.
+    assert!(database.begin_create(&id("gamma"), OperationKind::Create, &allocation(3)).is_err());
+    database.begin_create(&id("beta"), OperationKind::CreateOverKeptData, &allocation(5)).unwrap();
+    assert_eq!(database.tenants().unwrap().len(), 2);
+}
+
 #[test]
 fn a_database_of_an_older_tenantd_is_brought_up_to_date() {
     let (dir, mut database) = open();
     database.set_pin("openclaw", Some("2026.9.6")).unwrap();
-    database.connection.execute_batch("DROP TABLE secret; PRAGMA user_version = 1").unwrap();
+    database.connection.execute_batch("DROP TABLE secret; DROP TABLE allocation").unwrap();
+    let first = SCHEMA_2.split_inclusive(';').next().unwrap();
+    database.connection.execute_batch(&format!("{first} PRAGMA user_version = 1")).unwrap();
     drop(database);
     let mut database = Database::open(&dir.path().join("state.db")).unwrap();
     assert_eq!(database.pin("openclaw").unwrap().as_deref(), Some("2026.9.6"));

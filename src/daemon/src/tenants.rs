@@ -45,15 +45,17 @@ impl Service {
         };
         lock(&self.database).begin_create(&id, kind, &allocation)?;
         tracing::info!(tenant = %id, uid = allocation.uid, "create");
-        let done = apply(&mut self.host(), &mut StepJournal::new(&self.database, &id, progress), &scope);
+        // Written down before it is made, so that a crash takes it back; there before the gateway starts.
+        let done = self.new_gateway_secret(&id).and_then(|()| {
+            Ok(apply(&mut self.host(), &mut StepJournal::new(&self.database, &id, progress), &scope)?)
+        });
         match done {
             Ok(steps) => {
                 lock(&self.database).end(&id)?;
                 Ok(outcome(&id, &steps, false, &wanted, if start { "active" } else { "inactive" }))
             }
-            Err(error) => {
-                tracing::error!(tenant = %id, "create failed, rolling back: {error}");
-                let failure = Failure::from(error);
+            Err(failure) => {
+                tracing::error!(tenant = %id, "create failed, rolling back: {failure}");
                 match self.roll_back_create(&id, kind, progress) {
                     Ok(()) => Err(failure),
                     Err(second) => Err(failure.and_then(&second)),
@@ -70,9 +72,12 @@ impl Service {
         progress: &Progress,
     ) -> Result<(), Failure> {
         let retain = kind == OperationKind::CreateOverKeptData;
+        // Kept data has secrets of its own beside it.
+        let destroyed = if retain { Ok(()) } else { self.destroy_secrets(id) };
         let kept = if retain { self.data_of(id)? } else { World::empty() };
         self.remove_objects(id, kept, progress)?;
-        Ok(lock(&self.database).end_absent(id, retain)?)
+        lock(&self.database).end_absent(id, retain)?;
+        destroyed
     }
 
     /// Makes an existing tenant as this spec says. If that fails, the tenant is as it was.
@@ -92,6 +97,7 @@ impl Service {
             return Ok(outcome(&id, &steps, true, &wanted, &self.state_word(&id)?));
         }
         let runs = runs(&scope);
+        self.ensure_gateway_secret(&id)?;
         lock(&self.database).begin(&id, OperationKind::change(runs), &text)?;
         tracing::info!(tenant = %id, "change");
         let done = apply(&mut self.host(), &mut StepJournal::new(&self.database, &id, progress), &scope);
@@ -125,6 +131,7 @@ impl Service {
         progress: &Progress,
     ) -> Result<Plan, Failure> {
         let allocation = self.existing(id)?;
+        self.ensure_gateway_secret(id)?;
         let file = self.paths.spec(id).display().to_string();
         let version = SpecFile::parse(&file, text)?.version;
         let uid = allocation.uid;
@@ -146,6 +153,7 @@ impl Service {
         let steps = if dry_run {
             plan(&scope.wanted, &self.observe(&scope)?)
         } else {
+            self.ensure_gateway_secret(id)?;
             lock(&self.database).begin(id, OperationKind::change(runs(&scope)), &tenant.spec_text)?;
             let done = apply(&mut self.host(), &mut StepJournal::new(&self.database, id, progress), &scope);
             lock(&self.database).end(id)?;

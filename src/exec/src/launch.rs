@@ -10,6 +10,7 @@ use model::{Confinement, cell, delivery};
 use crate::command::{Command, Request, is_credentials_directory};
 use crate::confinement;
 use crate::failure::{Cause, Failure};
+use crate::sealed::{self, Header};
 use crate::secrets;
 
 const ROOT: u32 = 0;
@@ -34,11 +35,7 @@ fn confine_and_execute(
     confinement: &mut Confinement,
 ) -> Result<std::convert::Infallible, Cause> {
     let is_gateway = request == Request::Gateway;
-    if is_gateway {
-        let directory =
-            std::env::var("CREDENTIALS_DIRECTORY").ok().filter(|path| is_credentials_directory(path));
-        secrets::deliver(directory.as_deref(), Path::new(delivery::DIRECTORY), &mut confinement.environment)?;
-    }
+    deliver(is_gateway, confinement)?;
     let command = Command::new(request, confinement, |name| std::env::var(name).ok())?;
     // The gid of a tenant is its uid.
     capabilities::prove_empty(confinement.uid, confinement.uid)?;
@@ -63,6 +60,21 @@ fn confine_and_execute(
         io::stderr().write_all(line.as_bytes()).map_err(step("cannot write to the journal"))?;
     }
     Err(execute(&command))
+}
+
+/// Secrets and configuration, to where the gateway looks for them. A command gets the configuration without the secret.
+fn deliver(is_gateway: bool, confinement: &mut Confinement) -> Result<(), Cause> {
+    let (source, place) = (Path::new(cell::CONFIG), Path::new(delivery::CONFIG));
+    if !is_gateway {
+        return sealed::copy(source, place, Header::Unneeded);
+    }
+    let directory = std::env::var("CREDENTIALS_DIRECTORY").ok().filter(|path| is_credentials_directory(path));
+    let own =
+        secrets::deliver(directory.as_deref(), Path::new(delivery::DIRECTORY), &mut confinement.environment)?;
+    let header = own.as_deref().map_or(Header::Missing, Header::Secret);
+    let copied = sealed::copy(source, place, header);
+    own.into_iter().for_each(|mut secret| secret.fill(0));
+    copied
 }
 
 /// Tries each path, as a shell does: a directory that Landlock hides is no reason to stop.

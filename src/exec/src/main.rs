@@ -7,6 +7,7 @@ mod command;
 mod confinement;
 mod failure;
 mod launch;
+mod sealed;
 mod secrets;
 
 use std::io::Write;

@@ -24,6 +24,7 @@ const TENANT: &str =
 const CELL: &str = r#"
 set -e
 mount -t tmpfs tmpfs /run
+mkdir -p -m 1777 /run/tenantd/secrets
 mkdir -p /run/tenantd/data/home /run/tenantd/data/state /run/tenantd/data/workspace
 cp -r "$1" /run/tenantd/cell
 cp "$2" /run/tenantd/tenant-exec
@@ -48,6 +49,7 @@ struct Cell {
     /// Shell commands that spoil the cell.
     spoil: &'static str,
     identity: String,
+    config: Option<&'static str>,
 }
 
 impl Cell {
@@ -71,12 +73,15 @@ impl Cell {
             seccomp: seccomp::compile(&sources("seccomp"), "generic").unwrap(),
             rlimits: vec![Rlimit { resource: "NOFILE".to_owned(), value: 321 }],
         };
-        Self { confinement, spoil: "", identity: TENANT.to_owned() }
+        Self { confinement, spoil: "", identity: TENANT.to_owned(), config: None }
     }
 
     fn run(&self, arguments: &[&str]) -> Run {
         let source = tempfile::tempdir().unwrap();
         fs::create_dir(source.path().join("config")).unwrap();
+        if let Some(config) = self.config {
+            fs::write(source.path().join("config/gateway.json"), config).unwrap();
+        }
         let text = serde_json::to_string(&self.confinement).unwrap();
         fs::write(source.path().join("confinement.json"), text).unwrap();
         let mut command = Command::new("unshare");
@@ -134,6 +139,28 @@ fn a_command_in_the_cell_is_held_by_every_layer() {
 }
 
 #[test]
+fn the_configuration_is_read_and_not_written_by_whatever_runs_in_the_cell() {
+    if !can_make_cells("configuration") {
+        return;
+    }
+    let script = "cd /run/tenantd/secrets/.config && cat gateway.json && stat -c '%a' . gateway.json
+        chmod 0700 . && chmod 0600 gateway.json && echo changed modes
+        { echo x >gateway.json; } 2>/dev/null || echo not written
+        { echo x >new; } 2>/dev/null || echo not made
+        mv gateway.json away 2>/dev/null || echo not moved
+        rm -f gateway.json 2>/dev/null || echo not removed
+        cat gateway.json; cat /run/tenantd/cell/config/gateway.json 2>/dev/null || echo hidden
+        echo x >\"$0/state/f\" && echo control";
+    let mut cell = Cell::new(&["/usr/bin/true"]);
+    cell.config = Some("of acme\n");
+    cell.spoil = "chown -R 599999 /run/tenantd/data/state";
+    let run = cell.run(&["--", "sh", "-c", script, "/run/tenantd/data"]);
+    let expected = "of acme\n500\n400\nchanged modes\nnot written\nnot made\nnot moved\nnot removed\n\
+        of acme\nhidden\ncontrol\n";
+    assert_eq!((run.status, run.stdout.as_str()), (Some(0), expected), "{}", run.stderr);
+}
+
+#[test]
 fn every_fault_ends_the_launcher_with_its_own_sentence_and_code() {
     if !can_make_cells("faults") {
         return;
@@ -146,6 +173,14 @@ fn every_fault_ends_the_launcher_with_its_own_sentence_and_code() {
             cell.spoil = "chown 599999 /run/tenantd/cell/confinement.json"
         }),
         (Exit::OsFile, "has format 2", |cell| cell.confinement.format = 2),
+        // No credential, so no secret of the gateway.
+        (Exit::Config, "gateway.json needs it: run \"tenantctl repair\"", |cell| {
+            cell.config = Some("{\"header\":\"x-tenantd-@gateway@\"}")
+        }),
+        (Exit::Os, "cannot make /run/tenantd/secrets/.config", |cell| {
+            cell.config = Some("{}");
+            cell.spoil = "rm -r /run/tenantd/secrets"
+        }),
         (Exit::NoPermission, "tenant acme-corp: identity: uid is", |cell| cell.confinement.uid = 599_998),
         (Exit::NoPermission, "supplementary groups", |cell| {
             cell.identity = cell.identity.replace("--clear-groups", "--groups 599999,27");

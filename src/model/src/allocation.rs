@@ -1,6 +1,5 @@
-//! What tenantd hands out once per tenant and never takes from the kernel: uid, index, addresses, proof.
+//! What tenantd hands out once per tenant and never takes from the kernel: uid, index, addresses.
 
-use std::fmt;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
@@ -29,28 +28,6 @@ impl TenantNetwork {
     }
 }
 
-/// A secret of 16 random bytes that the gateway and the edge share; it has no `Display` and hides from `Debug`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proof([u8; 16]);
-
-impl Proof {
-    /// Wraps bytes from the kernel's random generator.
-    pub fn from_random(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// The secret itself, for the one file that must hold it.
-    pub fn expose(&self) -> [u8; 16] {
-        self.0
-    }
-}
-
-impl fmt::Debug for Proof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Proof(hidden)")
-    }
-}
-
 /// What one tenant was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allocation {
@@ -62,8 +39,6 @@ pub struct Allocation {
     pub network: TenantNetwork,
     /// Random machine-id shown inside the cell, 32 hexadecimal digits; unrelated to the host's.
     pub machine_id: String,
-    /// The gateway's shared secret.
-    pub proof: Proof,
 }
 
 impl Allocation {
@@ -93,10 +68,5 @@ mod tests {
         assert_eq!(net.bridge(), Ipv4Addr::new(10, 210, 0, 5));
         assert_eq!(net.tenant(), Ipv4Addr::new(10, 210, 0, 6));
         assert!(TenantNetwork::new(Ipv4Addr::new(10, 210, 0, 5)).is_none());
-    }
-
-    #[test]
-    fn a_proof_does_not_show_itself() {
-        assert_eq!(format!("{:?}", Proof::from_random([7; 16])), "Proof(hidden)");
     }
 }

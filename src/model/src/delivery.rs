@@ -1,5 +1,5 @@
-//! What `tenant-credentials` hands to `tenant-exec` through PID 1: the secrets of one tenant in one systemd credential. PID 1 loads the
-//! credentials that a unit names, and a static template cannot name what each tenant has.
+//! What `tenant-credentials` hands to `tenant-exec` or to an egress proxy through PID 1: the secrets of one tenant in one systemd
+//! credential. PID 1 loads the credentials that a unit names, and a static template cannot name what each tenant has.
 
 use thiserror::Error;
 
@@ -7,8 +7,42 @@ use thiserror::Error;
 pub const CREDENTIAL: &str = "secrets";
 /// Where `tenant-exec` puts secrets that the gateway reads as files, each under its name.
 pub const DIRECTORY: &str = "/run/tenantd/secrets";
+/// Where `tenant-exec` puts the gateway's configuration, with its secret in the place of [`MARK`]. No secret has a name with a dot.
+pub const CONFIG: &str = "/run/tenantd/secrets/.config";
+/// What stands in a rendered configuration where the gateway's own secret belongs.
+pub const MARK: &str = "@gateway@";
 
 const MAGIC: &[u8] = b"tnd-cred\x01";
+
+/// As what a secret is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A file of the gateway.
+    File,
+    /// An environment variable of the gateway.
+    Variable,
+    /// The gateway's own secret, which takes the place of [`MARK`] in its configuration.
+    Gateway,
+    /// For the egress proxy; no gateway's delivery holds one.
+    Proxy,
+}
+
+impl Form {
+    const ALL: [Form; 4] = [Form::File, Form::Variable, Form::Gateway, Form::Proxy];
+
+    fn byte(self) -> u8 {
+        match self {
+            Form::File => 0,
+            Form::Variable => 1,
+            Form::Gateway => 2,
+            Form::Proxy => 3,
+        }
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|form| form.byte() == byte)
+    }
+}
 
 /// One secret on its way.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,8 +50,8 @@ const MAGIC: &[u8] = b"tnd-cred\x01";
 pub struct Delivered<'a> {
     /// Its name.
     pub name: &'a str,
-    /// As an environment variable, not as a file.
-    pub as_variable: bool,
+    /// As what it is delivered.
+    pub form: Form,
     /// Its value.
     pub value: &'a [u8],
 }
@@ -42,7 +76,7 @@ pub fn begin(out: &mut Vec<u8>) {
 pub fn add(out: &mut Vec<u8>, secret: Delivered<'_>) -> Result<(), DeliveryError> {
     let name = u8::try_from(secret.name.len()).map_err(|_| DeliveryError::Malformed)?;
     let value = u32::try_from(secret.value.len()).map_err(|_| DeliveryError::Malformed)?;
-    out.push(u8::from(secret.as_variable));
+    out.push(secret.form.byte());
     out.push(name);
     out.extend_from_slice(&value.to_be_bytes());
     out.extend_from_slice(secret.name.as_bytes());
@@ -67,10 +101,11 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Delivered<'_>>, DeliveryError> {
         let (value, after) = after.split_at_checked(size).ok_or(DeliveryError::Malformed)?;
         let name = std::str::from_utf8(name).map_err(|_| DeliveryError::Malformed)?;
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-        if kind > 1 || name.is_empty() || !name.bytes().all(plain) {
+        let form = Form::from_byte(kind).ok_or(DeliveryError::Malformed)?;
+        if name.is_empty() || !name.bytes().all(plain) {
             return Err(DeliveryError::Malformed);
         }
-        secrets.push(Delivered { name, as_variable: kind == 1, value });
+        secrets.push(Delivered { name, form, value });
         rest = after;
     }
     Ok(secrets)
@@ -84,8 +119,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read(secrets in prop::collection::vec(("[a-z][a-z0-9_-]{0,63}", any::<bool>(), prop::collection::vec(any::<u8>(), 0..300)), 0..8)) {
-            let given: Vec<_> = secrets.iter().map(|(name, as_variable, value)| Delivered { name, as_variable: *as_variable, value }).collect();
+        fn what_was_written_is_read(secrets in prop::collection::vec(("[a-z][a-z0-9_-]{0,63}", prop::sample::select(&Form::ALL[..]), prop::collection::vec(any::<u8>(), 0..300)), 0..8)) {
+            let given: Vec<_> = secrets.iter().map(|(name, form, value)| Delivered { name, form: *form, value }).collect();
             let mut bytes = Vec::new();
             begin(&mut bytes);
             let start = bytes.len();
@@ -108,5 +143,12 @@ mod tests {
     fn nothing_is_not_a_delivery_of_nothing() {
         assert!(read(b"").err() == Some(DeliveryError::Magic));
         assert!(read(MAGIC).is_ok_and(|secrets| secrets.is_empty()));
+    }
+
+    #[test]
+    fn a_form_that_nobody_knows_is_refused() {
+        let one = |kind: u8| [MAGIC, &[kind, 1, 0, 0, 0, 1], b"a", b"x"].concat();
+        assert!(read(&one(3)).is_ok_and(|secrets| secrets[0].form == Form::Proxy));
+        assert!(read(&one(4)).err() == Some(DeliveryError::Malformed));
     }
 }

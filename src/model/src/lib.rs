@@ -19,7 +19,7 @@ mod settings;
 mod spec;
 mod world;
 
-pub use allocation::{Allocation, Proof, TenantNetwork};
+pub use allocation::{Allocation, TenantNetwork};
 pub use compiled::{
     BpfFilter, CONFINEMENT_FORMAT, Confinement, HostLink, LandlockRule, LandlockRuleset, NETWORK_FORMAT,
     Network, READINESS_FORMAT, Readiness, Rlimit, Service,

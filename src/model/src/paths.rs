@@ -124,7 +124,7 @@ pub mod cell {
     pub const CONFINEMENT: &str = "/run/tenantd/cell/confinement.json";
     /// A root-owned, world-readable file that Landlock must refuse: `tenant-exec` proves the ruleset on it.
     pub const CANARY: &str = "/run/tenantd/cell/canary";
-    /// Rendered configuration of the gateway, read-only.
+    /// Rendered configuration of the gateway, read-only; `tenant-exec` copies it to [`crate::delivery::CONFIG`].
     pub const CONFIG: &str = "/run/tenantd/cell/config";
     /// The sealed runtime, read-only.
     pub const RUNTIME: &str = "/run/tenantd/runtime";

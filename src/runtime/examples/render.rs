@@ -6,7 +6,7 @@ use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
 
-use model::{GatewaySettings, Proof, TenantId};
+use model::{GatewaySettings, TenantId};
 use runtime::{Access, Description, Values};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -28,7 +28,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         port: description.port,
         origins: &["https://acme.example.org".to_owned()],
         access: &access,
-        proof: &Proof::from_random([0x5a; 16]),
         memory_max: description.limits.memory_max,
     };
     let config = match &description.config {

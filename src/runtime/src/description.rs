@@ -192,7 +192,7 @@ impl Description {
         if self.texts().any(|text| text.places().any(crate::place::Placeholder::is_secret)) {
             return refuse(
                 "command, environment",
-                "the proof header is a secret: it belongs in the config file only",
+                "the proof header is a secret: it can be put into the config file only",
             );
         }
         let mut seen = std::collections::BTreeSet::new();

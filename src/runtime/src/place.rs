@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use model::{ByteSize, Proof, TenantId, cell};
+use model::{ByteSize, TenantId, cell, delivery};
 use serde_json::{Map, Value};
 
 /// One subject that the edge may name, and what it may do at the gateway.
@@ -29,8 +29,6 @@ pub struct Values<'a> {
     pub origins: &'a [String],
     /// Who may connect through the proxy. Empty: nobody.
     pub access: &'a [Access],
-    /// The unguessable part of the header that proves the proxy.
-    pub proof: &'a Proof,
     /// Memory limit of the tenant's slice; sizes the heap.
     pub memory_max: Option<ByteSize>,
 }
@@ -90,7 +88,7 @@ impl Placeholder {
         !matches!(self, P::Origins | P::AllowedSubjects | P::SubjectScopes)
     }
 
-    /// The proof belongs into a file that only root and the tenant's group read, never into an argument or a variable.
+    /// `tenant-exec` puts the secret into the config file only: nowhere else would the mark be replaced.
     pub(crate) fn is_secret(self) -> bool {
         self == P::ProofHeader
     }
@@ -100,7 +98,7 @@ impl Placeholder {
         match self {
             P::Runtime => cell::RUNTIME.into(),
             P::Cell => cell::CELL.into(),
-            P::ConfigDir => cell::CONFIG.into(),
+            P::ConfigDir => delivery::CONFIG.into(),
             P::Data => data().into(),
             P::Home => format!("{}/home", data()).into(),
             P::State => format!("{}/state", data()).into(),
@@ -110,7 +108,7 @@ impl Placeholder {
             P::Bridge => values.bridge.to_string().into(),
             P::Port => values.port.into(),
             P::HeapMib => heap_mib(values.memory_max).into(),
-            P::ProofHeader => proof_header(values.proof).into(),
+            P::ProofHeader => proof_header().into(),
             P::Origins => values.origins.to_vec().into(),
             P::AllowedSubjects if values.access.is_empty() => vec![NOBODY].into(),
             P::AllowedSubjects => values.access.iter().map(|a| a.subject.clone()).collect::<Vec<_>>().into(),
@@ -130,17 +128,10 @@ fn heap_mib(memory_max: Option<ByteSize>) -> u64 {
     memory_max.map_or(768, |max| ((max.0 >> 20) / 2).clamp(256, 4096))
 }
 
-/// Name of the request header whose presence proves that a request came through tenantd's proxy.
-fn proof_header(proof: &Proof) -> String {
-    let hex: String = proof.expose().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("x-tenantd-{hex}")
-}
-
-impl Values<'_> {
-    /// Name of the request header that the proxy must add; keep it as secret as a password.
-    pub fn proof_header(&self) -> String {
-        proof_header(self.proof)
-    }
+/// Name of the request header whose presence proves that a request came through tenantd's proxy, with a mark in the place of the
+/// secret in it: that is known to nobody before the gateway starts.
+fn proof_header() -> String {
+    format!("x-tenantd-{}", delivery::MARK)
 }
 
 #[cfg(test)]
@@ -149,7 +140,6 @@ pub(crate) mod tests {
 
     pub(crate) fn with_acme(test: impl FnOnce(&Values<'_>)) {
         let tenant: TenantId = "acme-corp".parse().unwrap();
-        let proof = Proof::from_random([0xab; 16]);
         test(&Values {
             tenant: &tenant,
             address: Ipv4Addr::new(10, 210, 0, 2),
@@ -157,7 +147,6 @@ pub(crate) mod tests {
             port: 18789,
             origins: &["https://acme.example.org".to_owned()],
             access: &[],
-            proof: &proof,
             memory_max: Some(ByteSize(1536 << 20)),
         });
     }

@@ -9,7 +9,7 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use model::{ByteSize, GatewaySettings, Proof, TenantId};
+use model::{ByteSize, GatewaySettings, TenantId, delivery};
 use runtime::{Access, Description, Install, Origin, Values};
 
 fn directory(name: &str) -> PathBuf {
@@ -30,7 +30,6 @@ fn with_acme(access: &[Access], test: impl FnOnce(&Values<'_>)) {
         port: 18789,
         origins: &["https://acme.example.org".to_owned()],
         access,
-        proof: &Proof::from_random([0x5a; 16]),
         memory_max: Some(ByteSize(1536 << 20)),
     });
 }
@@ -103,14 +102,16 @@ fn every_setting_has_a_reason() {
 fn the_secret_header_is_in_the_config_and_nowhere_else() {
     with_acme(&[], |values| {
         let description = shipped("openclaw");
-        let proof = values.proof_header();
+        let proof = format!("x-tenantd-{}", delivery::MARK);
         assert_eq!(openclaw_config(values)["gateway"]["auth"]["trustedProxy"]["requiredHeaders"][2], proof);
         let said = format!(
             "{:?}{:?}",
             description.argv(values, &[]).unwrap(),
             description.environment(values, &Default::default())
         );
-        assert!(!said.contains(&proof));
+        assert!(!said.contains(delivery::MARK));
+        // What holds the secret is what the gateway reads.
+        assert!(said.contains("/run/tenantd/secrets/.config/openclaw.json"));
     });
 }
 

@@ -26,6 +26,14 @@ pub enum NameError {
 }
 
 impl SecretName {
+    /// Name of the gateway's own secret, which tenantd makes and nobody sets.
+    pub const GATEWAY: &'static str = "gateway";
+
+    /// The name of the gateway's own secret.
+    pub fn gateway() -> Self {
+        Self(Self::GATEWAY.to_owned())
+    }
+
     /// Checks `text` and makes a name of it.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();

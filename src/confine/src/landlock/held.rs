@@ -21,7 +21,7 @@ const TABLE: [Held; 5] = [
         abi: 3,
         kernel: "6.2",
         right: "truncate",
-        by: "file ownership: everything outside the tenant's tree belongs to root and is mounted read-only",
+        by: "file ownership: everything outside the tenant's tree belongs to root and is mounted read-only, but for the copies in /run/tenantd/secrets: a gateway can empty its own until it starts the next time",
     },
     Held {
         abi: 4,

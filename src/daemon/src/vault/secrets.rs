@@ -7,6 +7,7 @@ use model::{Exit, TenantId};
 use vault::{Kind, Secret, SecretName};
 use vault_store::TenantVault;
 
+use super::gateway::refuse_own;
 use crate::failure::Failure;
 use crate::journal::lock;
 use crate::service::Service;
@@ -26,6 +27,7 @@ impl Service {
     ) -> Result<SecretSummary, Failure> {
         self.existing(id)?;
         let name = secret_name(name)?;
+        refuse_own(id, &name)?;
         let wanted = kind.map(parse_kind).transpose()?;
         // Before the vault is held: the caller may take its time.
         let mut bytes = host::read_secretly(value, "the value", Secret::MAX)?;
@@ -78,11 +80,15 @@ impl Service {
             });
         }
         let gone = heads.into_iter().map(|(name, head)| SecretSummary {
+            problem: Some(if name == SecretName::GATEWAY {
+                format!("its file was taken away: run \"tenantctl repair {id}\"")
+            } else {
+                "its file was taken away: set it anew, or remove it".to_owned()
+            }),
             name,
             kind: "missing".to_owned(),
             version: head.version,
             changed: Some(head.changed),
-            problem: Some("its file was taken away: set it anew, or remove it".to_owned()),
         });
         list.extend(gone);
         list.sort_by(|one, other| one.name.cmp(&other.name));
@@ -97,7 +103,12 @@ impl Service {
         let mut held = self.vault.hold();
         let store = held.store()?;
         let noted = lock(&self.database).secret_heads(id)?.contains_key(name.as_str());
-        match store.find(id)? {
+        let vault = store.find(id)?;
+        // One that bears tenantd's own name since before that was its own may go.
+        if !vault.as_ref().is_some_and(|vault| is_somebodys(vault, &name)) {
+            refuse_own(id, &name)?;
+        }
+        match vault {
             Some(mut vault) if has(&vault, &name) => vault.remove(held.keyring.keks(&store)?, &name)?,
             _ if !noted => return Err(no_secret(id, &name)),
             _ => (),
@@ -130,6 +141,12 @@ impl Service {
 
 fn has(vault: &TenantVault, name: &SecretName) -> bool {
     vault.listing().newest_version(name).is_some()
+}
+
+/// Whether a secret is there that is not the gateway's own. One may bear the gateway's name since before tenantd took that.
+pub(super) fn is_somebodys(vault: &TenantVault, name: &SecretName) -> bool {
+    let found = vault.listing().secrets().find(|entry| entry.name == *name);
+    found.and_then(|entry| entry.kind).is_some_and(|kind| kind != Kind::Gateway)
 }
 
 fn secret_name(text: &str) -> Result<SecretName, Failure> {
