@@ -19,7 +19,7 @@ def bare_gateway():
     confinement = json.loads((COMPILED / "confinement.json").read_text())
     link = json.loads((COMPILED / "network.json").read_text())["link"]
     shutil.copytree(COMPILED / "config", PLACE / "config", dirs_exist_ok=True)
-    names = {f"/var/lib/tenants/{TENANT}": str(PLACE), "/run/tenantd/cell/config": f"{PLACE}/config",
+    names = {f"/var/lib/tenants/{TENANT}": str(PLACE), "/run/tenantd/secrets/.config": f"{PLACE}/config", "@gateway@": "00" * 16,
              "/run/tenantd/runtime": f"{PLACE}/runtime", link["tenant_address"]: ADDRESS}
 
     def renamed(text):

@@ -13,7 +13,7 @@ everything_of() { # NAME: whatever on this host carries the name
     getent passwd "t-$1" || true
     getent group "t-$1" || true
     find /etc/userdb /etc/tenantd /etc/systemd/system /etc/systemd/system.control /var/lib/tenants /var/lib/tenantd/compiled \
-        /run/netns /run/tenantd -name "*$1*" 2>/dev/null || true
+        /var/lib/tenantd/vault /run/netns /run/tenantd -name "*$1*" 2>/dev/null || true
     ip -o link | grep -w "$1" || true
     systemctl list-units --plain --no-legend "*$1*" || true
     find /sys/fs/cgroup -name "*$1*" 2>/dev/null || true

@@ -9,10 +9,11 @@ after_file() { tenantctl delete acme --yes; }
 field() { tenantctl status acme --json | python3 -c "import json,sys; print(json.load(sys.stdin)$1)"; }
 address() { field '["address"]'; }
 main_pid() { systemctl show -P MainPID tenant@acme; }
+sealed() { echo "/proc/$(main_pid)/root/run/tenantd/secrets/.config/openclaw.json"; } # what the running gateway reads
 proof() { # the header that the gateway demands of its proxy
-    python3 - <<'PY'
+    python3 - <<PY
 import json
-config = json.load(open('/var/lib/tenantd/compiled/acme/config/openclaw.json'))
+config = json.load(open('$(sealed)'))
 print(next(h for h in config['gateway']['auth']['trustedProxy']['requiredHeaders'] if h.startswith('x-tenantd-')))
 PY
 }
@@ -36,10 +37,12 @@ test_its_secret_is_in_no_argument_list_no_environment_and_no_world_readable_file
         assert_fails grep -aq "$secret" "/proc/$pid/cmdline"
         assert_fails grep -aq "$secret" "/proc/$pid/environ"
     done
-    assert_fails grep -raqs "$secret" /etc/tenantd /run/tenantd
+    assert_fails grep -raqs "$secret" /etc/tenantd /run/tenantd /var/lib/tenantd/compiled /var/lib/tenantd/vault
+    assert_fails grep -aqs "${secret#x-tenantd-}" /var/lib/tenantd/state.db /var/lib/tenantd/state.db-wal
     assert_eq "$(journalctl -o cat | grep -c "$secret" || true)" 0
     assert_eq "$(stat -c '%U %a' /var/lib/tenantd/compiled/acme/config/openclaw.json)" 'root 640'
-    assert_ok grep -q "$secret" /var/lib/tenantd/compiled/acme/config/openclaw.json # the positive control
+    assert_eq "$(stat -c '%U %a' "$(sealed)")" 't-acme 400'
+    assert_ok grep -q "$secret" "$(sealed)" # the positive control
 }
 
 test_a_process_inside_that_forges_the_proxys_headers_is_refused() {
@@ -53,10 +56,14 @@ test_a_process_inside_that_forges_the_proxys_headers_is_refused() {
 
 test_the_gateway_cannot_change_its_configuration() {
     local before
-    before=$(sha256sum </var/lib/tenantd/compiled/acme/config/openclaw.json)
+    before=$(cat /var/lib/tenantd/compiled/acme/config/openclaw.json "$(sealed)" | sha256sum)
     assert_fails in_cell acme sh -c 'echo {} > /run/tenantd/cell/config/openclaw.json'
     assert_fails in_cell acme sh -c 'mv /run/tenantd/cell/config /run/tenantd/cell/away'
-    assert_eq "$(sha256sum </var/lib/tenantd/compiled/acme/config/openclaw.json)" "$before"
+    # The owner of its copy, and held by Landlock all the same.
+    assert_ok in_cell acme sh -c 'cd /run/tenantd/secrets/.config && chmod 0700 . && chmod 0600 openclaw.json && cat openclaw.json'
+    assert_fails in_cell acme sh -c 'cd /run/tenantd/secrets/.config; chmod 0600 openclaw.json; echo {} >openclaw.json'
+    assert_fails in_cell acme sh -c 'cd /run/tenantd/secrets/.config; chmod 0700 .; mv openclaw.json away'
+    assert_eq "$(cat /var/lib/tenantd/compiled/acme/config/openclaw.json "$(sealed)" | sha256sum)" "$before"
     assert_eq "$(systemctl is-active tenant@acme)" active
 }
 

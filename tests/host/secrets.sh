@@ -24,8 +24,8 @@ given() { # VALUE COMMAND…: the command with the value on standard input
     printf '%s' "$1" | "${@:2}"
 }
 kek() { tenantctl vault status --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["kek"])'; }
-versions() { # TENANT: "name version" lines
-    tenantctl secret list "$1" --json | python3 -c 'import json,sys; [print(s["name"], s["version"]) for s in json.load(sys.stdin)]'
+versions() { # TENANT: "name version" lines, without its gateway's own
+    tenantctl secret list "$1" --json | python3 -c 'import json,sys; [print(s["name"], s["version"]) for s in json.load(sys.stdin) if s["name"] != "gateway"]'
 }
 version() { # TENANT NAME: its version; 0 if there is no such secret
     versions "$1" | awk -v name="$2" '$1 == name { found = $2 } END { print found + 0 }'
@@ -42,7 +42,7 @@ test_a_secret_is_set_listed_rotated_and_removed() {
     assert_eq "$(versions alpha)" "token $((first + 1))"
     assert_eq "$(versions beta)" ""
     assert_match "$(tenantctl secret list alpha)" "token +proxy +$((first + 1))"
-    assert_eq "$(find "$VAULT/alpha" -name 'secret.*' -printf '%f %m %U\n')" "secret.token.$((first + 1)) 600 0"
+    assert_eq "$(find "$VAULT/alpha" -name 'secret.token.*' -printf '%f %m %U\n')" "secret.token.$((first + 1)) 600 0"
     assert_ok secret remove alpha token
     assert_eq "$(versions alpha)" ""
     # A name that was removed goes on above all that was.
@@ -129,7 +129,9 @@ test_a_lost_host_key_locks_the_vault_until_the_recovery_copy_is_imported() {
     assert_status 78 given other secret rotate alpha token
     assert_match "$OUTPUT" 'the vault is locked: .*tenantctl vault recovery import'
     # Everything else goes on.
-    assert_ok tenantctl restart alpha
+    assert_eq "$(systemctl is-active tenant@alpha)" active
+    assert_ok tenantctl set alpha limits.cpu_weight=71
+    later tenantctl set alpha limits.cpu_weight=
     echo "not these words" >/root/wrong
     assert_status 65 tenantctl vault recovery import /root/copy --passphrase-from /root/wrong
     head -c 100 /root/copy >/root/cut
@@ -154,7 +156,7 @@ test_old_files_put_back_are_seen_and_damaged_ones_do_not_open() {
     assert_match "$(tenantctl secret list alpha --json)" 'an older version was put back: '$((one + 1))' was written'
     assert_ok given three secret rotate alpha token
     assert_eq "$(version alpha token)" $((one + 2))
-    record=$(find "$VAULT/alpha" -name 'secret.*')
+    record=$(find "$VAULT/alpha" -name 'secret.token.*')
     printf '\377' | dd of="$record" bs=1 seek=40 conv=notrunc status=none
     assert_status 65 tenantctl vault rotate-dek alpha
     assert_match "$OUTPUT" 'does not open: it was changed'
@@ -223,6 +225,10 @@ test_a_vault_is_moved_to_another_host_by_its_files_and_a_recovery_copy() {
     assert_ok tenantctl vault rotate-kek
     assert_ok systemctl restart tenant@alpha
     assert_eq "$(in_gateway alpha cat /run/tenantd/secrets/token)" value
+    # Its gateway's own secret is made anew; nobody can set it.
+    assert_match "$(tenantctl secret list beta --json)" 'tenantctl repair beta'
+    assert_ok tenantctl repair beta
+    assert_match "$(tenantctl secret list beta)" 'gateway +gateway'
 }
 
 in_gateway() { # TENANT COMMAND…: as the tenant, in the mount namespace of its gateway
@@ -287,11 +293,12 @@ test_a_gateway_whose_secrets_do_not_open_does_not_start() {
     assert_fails systemctl start tenant@alpha
     assert_match "$(journalctl -u tenantd-credentials -n 5 -o cat)" 'the vault is locked'
     assert_match "$(journalctl -u tenant@alpha -n 20 -o cat)" 'secrets: cannot read .*it is empty'
-    # A tenant without secrets needs no key.
-    assert_ok systemctl restart tenant@beta
+    # Nor does any other: every gateway has a secret of its own.
+    later systemctl start tenant@beta
+    assert_fails systemctl restart tenant@beta
     cp /root/host-key "$HOST_KEY"
-    systemctl reset-failed tenant@alpha
-    assert_ok systemctl start tenant@alpha
+    systemctl reset-failed tenant@alpha tenant@beta
+    assert_ok systemctl start tenant@alpha tenant@beta
     # And without the socket nobody answers.
     systemctl stop tenant@alpha tenantd-credentials.socket tenantd-credentials.service
     systemctl mask --runtime tenantd-credentials.socket
@@ -319,6 +326,50 @@ print(s.recv(100000))'
     assert_match "$(journalctl -u tenantd-credentials -n 3 -o cat)" 'refused: "x4/unit/sshd.service/secrets" is no gateway'
     assert_fails runuser -u nobody -- python3 -c "$ask" x5/unit/tenant@alpha.service/secrets
     assert_match "$OUTPUT" 'Permission denied'
+}
+
+asked_as() { # UNIT: what a unit of this name is given, as text
+    systemd-run --quiet --wait --pipe --collect --unit="$1" -p LoadCredential=secrets:/run/tenantd/credentials.sock \
+        sh -c 'cat "$CREDENTIALS_DIRECTORY/secrets"' | tr -d '\000'
+}
+
+test_an_egress_proxy_is_given_the_secrets_of_the_proxy_and_no_gateways() {
+    local answer
+    later tenantctl secret remove alpha provider
+    later tenantctl secret remove alpha tls-key
+    later tenantctl secret remove beta provider
+    assert_ok given 'for the proxy of alpha' secret set alpha provider
+    assert_ok given 'for the proxy of beta' secret set beta provider
+    assert_ok given 'the key of alpha' secret set alpha tls-key --for file
+    answer=$(asked_as tenant-egress@alpha.service)
+    assert_match "$answer" '^tnd-cred.*providerfor the proxy of alpha$'
+    assert_no_match "$answer" 'the key of alpha|gateway|beta'
+    assert_match "$(asked_as tenant-egress@beta.service)" 'providerfor the proxy of beta$'
+    # A unit of another name is given nothing, and the journal says who asked.
+    assert_eq "$(asked_as other@alpha.service)" ""
+    assert_match "$(journalctl -u tenantd-credentials -n 3 -o cat)" 'refused: ".*/unit/other@alpha.service/secrets" is no gateway and no egress proxy'
+    # The gateway has the others: its own among them, and none of the proxy's.
+    assert_ok tenantctl restart alpha
+    answer=$(tr -d '\000' </run/credentials/tenant@alpha.service/secrets)
+    assert_match "$answer" 'tls-keythe key of alpha'
+    assert_match "$answer" 'gateway[0-9a-f]{32}'
+    assert_no_match "$answer" 'for the proxy'
+}
+
+test_what_opens_secrets_is_neither_swapped_out_nor_looked_into() {
+    local pid look=(setpriv --inh-caps=-all --bounding-set=-all,+dac_override) control
+    assert_ok systemctl restart tenant@alpha
+    pid=$(systemctl show -P MainPID tenantd-credentials)
+    [ "$(awk '/^VmLck:/ {print $2}' "/proc/$pid/status")" -gt 0 ] || fail "nothing of process $pid is locked"
+    assert_no_match "$(journalctl -u tenantd-credentials -b -o cat)" 'cannot lock'
+    # Not dumpable: root without CAP_SYS_PTRACE does not see it, and sees another process of root's.
+    "${look[@]}" sleep 60 &
+    control=$!
+    later kill "$control"
+    eventually 10 grep -q sleep "/proc/$control/cmdline"
+    assert_ok "${look[@]}" cat "/proc/$control/environ"
+    assert_fails "${look[@]}" cat "/proc/$pid/environ"
+    assert_match "$OUTPUT" 'Permission denied|Operation not permitted'
 }
 
 test_a_vault_that_others_could_read_is_refused() {

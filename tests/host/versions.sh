@@ -17,7 +17,7 @@ summary = "a stand-in with versions"
 port = 18789
 seccomp = "generic"
 landlock = "node"
-command = ["{runtime}/node/bin/node", "-m", "http.server", "{port}", "--directory", "{cell}/config"]
+command = ["{runtime}/node/bin/node", "-m", "http.server", "{port}", "--directory", "{config}"]
 startup = { path = "/", timeout_sec = 60, why = "w" }
 health = { path = "/", why = "w" }
 stop = { timeout_sec = 20, why = "w" }

@@ -18,7 +18,7 @@ daemon() { # [N]: a daemon that dies before its N-th step, or none
 }
 traces() { # whatever carries the tenant's name
     getent passwd t-omega || true
-    find /etc/userdb /etc/tenantd /etc/systemd /var/lib/tenants /var/lib/tenantd/compiled /run/netns /run/tenantd -name '*omega*' 2>/dev/null || true
+    find /etc/userdb /etc/tenantd /etc/systemd /var/lib/tenants /var/lib/tenantd/compiled /var/lib/tenantd/vault /run/netns /run/tenantd -name '*omega*' 2>/dev/null || true
     # systemd 252 keeps a stopped unit in memory for as long as it likes: that is nothing left behind.
     systemctl list-units --all --plain --no-legend '*omega*' | grep -v ' inactive dead ' || true
     ip -o link | grep -w omega || true
