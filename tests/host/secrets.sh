@@ -180,6 +180,61 @@ test_old_files_put_back_are_seen_and_damaged_ones_do_not_open() {
     assert_ok given six secret set alpha token
 }
 
+test_a_secret_whose_record_cannot_be_read_is_damaged_and_not_gone() {
+    local record
+    assert_ok given one secret set alpha token
+    later tenantctl secret remove alpha token
+    record=$(find "$VAULT/alpha" -name 'secret.token.*')
+    printf 'nonsense' | dd of="$record" bs=1 conv=notrunc status=none
+    assert_match "$(tenantctl secret list alpha)" 'token +unreadable'
+    assert_status 65 given two secret rotate alpha token
+    assert_match "$OUTPUT" 'the record of secret token of tenant alpha is damaged .*tenantctl secret set alpha token'
+    # Positive control: one that is not there is another matter.
+    assert_status 66 given two secret rotate alpha nosuch
+    assert_ok given two secret set alpha token
+    assert_ok given three secret rotate alpha token
+    assert_ok tenantctl vault rotate-dek alpha
+}
+
+doctor() { tenantctl doctor --no-color || true; }
+
+test_doctor_looks_at_the_vault_and_at_the_socket_of_the_gateways() {
+    local record
+    assert_ok given value secret set alpha token
+    later tenantctl secret remove alpha token
+    assert_match "$(doctor)" 'vault: open; all [0-9]+ secrets in it open'
+    assert_match "$(doctor)" 'tenantd-credentials.socket listens'
+    record=$(find "$VAULT/alpha" -name 'secret.token.*')
+    printf '\377' | dd of="$record" bs=1 seek=40 conv=notrunc status=none
+    assert_status 71 tenantctl doctor --no-color
+    assert_match "$(tr -s ' \n' ' ' <<<"$OUTPUT")" 'damaged: tenant alpha: vault file secret.token.[0-9]+ does not open'
+    assert_ok given value secret rotate alpha token
+    # A rotation that ends at nothing but a damaged DEK.
+    assert_ok given value secret set beta token
+    later tenantctl secret remove beta token
+    cp "$VAULT"/beta/dek.1 /root/dek
+    printf '\377' | dd of="$VAULT"/beta/dek.1 bs=1 seek=60 conv=notrunc status=none
+    assert_fails tenantctl vault rotate-kek
+    assert_match "$(doctor)" 'a rotation of the KEK is under way'
+    cp /root/dek "$VAULT"/beta/dek.1
+    assert_ok tenantctl vault rotate-kek
+    assert_match "$(doctor)" 'vault: open'
+    cp "$HOST_KEY" /root/host-key
+    later cp /root/host-key "$HOST_KEY"
+    rm "$HOST_KEY"
+    systemctl restart tenantd
+    assert_match "$(doctor)" 'MISSING: locked, and tenants that have secrets do not start'
+    cp /root/host-key "$HOST_KEY"
+    systemctl restart tenantd
+    later systemctl start tenantd-credentials.socket
+    systemctl stop tenantd-credentials.socket
+    assert_match "$(doctor)" 'tenantd-credentials.socket is inactive: no tenant starts'
+    # Nobody is asked for a password.
+    useradd -m passerby 2>/dev/null || true
+    later userdel -r passerby
+    assert_match "$(runuser -u passerby -- tenantctl doctor --no-color </dev/null || true)" 'vault: warning: cannot be looked at'
+}
+
 test_a_damaged_vault_keeps_no_tenant_alive() {
     assert_ok tenantctl create gamma --no-start --runtime generic --port 18789 --command /usr/bin/true
     assert_ok given value secret set gamma token

@@ -92,7 +92,7 @@ pub async fn run(verb: Verb, session: &mut Session) -> Ended {
         Verb::Runtime(verb) => runtime::runtime(session, verb).await,
         Verb::Secret(verb) => secret::secret(session, verb).await,
         Verb::Vault(verb) => vault::vault(session, verb).await,
-        Verb::Doctor => doctor::doctor(session),
+        Verb::Doctor => doctor::doctor(session).await,
     }
 }
 

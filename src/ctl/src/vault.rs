@@ -99,5 +99,6 @@ fn render(status: &VaultStatus, width: usize, palette: Palette) -> String {
     if let Some(problem) = &status.problem {
         lines.push(("problem", Cell::toned(Tone::Bad, problem)));
     }
+    lines.extend(status.damaged.iter().map(|sentence| ("damaged", Cell::toned(Tone::Bad, sentence))));
     fields(&lines, width, palette)
 }

@@ -85,6 +85,13 @@ fn a_locked_vault_is_seen_by_the_exit_status() {
         "{}",
         ended.out
     );
+    let damaged = VaultStatus {
+        state: "open".into(),
+        damaged: vec!["tenant acme: vault file dek.1 does not open".into()],
+        ..VaultStatus::default()
+    };
+    let ended = tenantctl(Fake::default().answer("vault", json(&damaged)), "vault status");
+    assert!(ended.out.contains("damaged: tenant acme: vault file dek.1"), "{}", ended.out);
     let empty = VaultStatus { state: "empty".into(), ..VaultStatus::default() };
     assert_eq!(tenantctl(Fake::default().answer("vault", json(&empty)), "vault status").code, 0);
 }

@@ -128,6 +128,12 @@ impl Listing {
         self.deks.values().all(|bytes| WrappedDek::parse(bytes).is_ok_and(|dek| dek.kek == kek))
     }
 
+    /// Opens every DEK and every record. The first that does not open is the error.
+    pub fn check(&self, keks: &Keks) -> Result<(), VaultError> {
+        self.deks.keys().try_for_each(|generation| self.open_dek(keks, *generation).map(drop))?;
+        self.records.keys().try_for_each(|key| self.open_record(keks, key).map(drop))
+    }
+
     /// Versions of a secret, lowest first.
     pub(crate) fn versions(&self, name: &SecretName) -> impl DoubleEndedIterator<Item = u64> + use<'_> {
         self.records.range((name.clone(), 0)..=(name.clone(), u64::MAX)).map(|((_, version), _)| *version)

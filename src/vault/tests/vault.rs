@@ -132,6 +132,10 @@ fn a_damaged_record_is_named_holds_no_other_up_and_is_mended_by_setting_or_remov
         for damage in [&b""[..], b"tnd-secr\x02", &[0; 100]] {
             let mut disk = disk(&[("a", "hunter1"), ("b", "hunter2"), ("c", "hunter3")]);
             disk.put(&acme(), "secret.b.1", damage);
+            assert_eq!(
+                disk.listing(&acme()).check(&disk.keks()).unwrap_err().to_string(),
+                failure(&disk, "b")
+            );
             let text = failure(&disk, "b");
             assert!(
                 text.contains("secret.b.1 cannot be read") && text.ends_with("set the secret anew"),
@@ -144,6 +148,7 @@ fn a_damaged_record_is_named_holds_no_other_up_and_is_mended_by_setting_or_remov
             assert_eq!(disk.names(&acme()), ["dek.1", "dek.2", "secret.a.1", "secret.b.1", "secret.c.1"]);
             mend(&mut disk);
             disk.settle(&acme());
+            disk.listing(&acme()).check(&disk.keks()).unwrap();
             assert_eq!(disk.names(&acme()).first().unwrap(), "dek.2");
             assert_eq!(disk.value(&acme(), "a").as_deref(), Some("hunter1"));
             assert_eq!(disk.value(&acme(), "c").as_deref(), Some("hunter3"));

@@ -30,14 +30,9 @@ pub(super) fn checks(found: &Evidence) -> Vec<Check> {
     report.extend([accounts(found), polkit(found), settings(found)]);
     report.push(pool("uid pool", &found.uid_conflicts));
     report.push(pool("address pools", &found.address_conflicts));
-    report.extend([
-        fence(found),
-        self_test(found),
-        daemon(found),
-        tiocsti(found),
-        user_namespaces(found),
-        core_scheduling(found),
-    ]);
+    report.extend([fence(found), self_test(found), daemon(found), credentials(found)]);
+    report.extend(vault(found));
+    report.extend([tiocsti(found), user_namespaces(found), core_scheduling(found)]);
     report
 }
 
@@ -197,6 +192,60 @@ fn daemon(found: &Evidence) -> Check {
     }
 }
 
+/// PID 1 asks there for the secrets of every gateway, also of one that has none.
+fn credentials(found: &Evidence) -> Check {
+    let name = "credentials";
+    let remedy =
+        "systemctl enable --now tenantd-credentials.socket, and see \"journalctl -u tenantd-credentials\"";
+    match &found.credentials {
+        Ok(state) if state == "active" => check(OK, name, "tenantd-credentials.socket listens", ""),
+        Ok(state) => {
+            let found = format!("tenantd-credentials.socket is {state}: no tenant starts");
+            check(MISSING, name, found, remedy)
+        }
+        Err(why) => check(WARNING, name, format!("cannot be asked about: {why}"), remedy),
+    }
+}
+
+/// The state of the vault, then whatever else is the matter with it.
+fn vault(found: &Evidence) -> Vec<Check> {
+    let name = "vault";
+    let status = match &found.vault {
+        None => {
+            let why = "cannot be looked at: tenantd does not run";
+            return vec![check(WARNING, name, why, "systemctl start tenantd")];
+        }
+        Some(Err(why)) => {
+            let why = format!("cannot be looked at: {why}");
+            return vec![check(WARNING, name, why, "run it as root")];
+        }
+        Some(Ok(status)) => status,
+    };
+    let mut report = Vec::new();
+    if status.state == "locked" {
+        let why = status.problem.clone().unwrap_or_else(|| "its key does not open".to_owned());
+        let found = format!("locked, and tenants that have secrets do not start: {why}");
+        report.push(check(MISSING, name, found, "tenantctl vault recovery import"));
+    }
+    if status.rotating {
+        let found = "a rotation of the KEK is under way or was interrupted";
+        report.push(check(WARNING, name, found, "tenantctl vault rotate-kek ends it"));
+    }
+    // The sentences of the vault hold their remedies already, and name the tenant.
+    report.extend(status.damaged.iter().map(|why| {
+        let remedy = "tenantctl secret list TENANT; give a damaged secret its value again";
+        check(MISSING, name, format!("damaged: {why}"), remedy)
+    }));
+    if report.is_empty() {
+        let found = match status.state.as_str() {
+            "empty" => "empty: no secret was ever set".to_owned(),
+            state => format!("{state}; all {} secrets in it open", status.secrets),
+        };
+        report.push(check(OK, name, found, ""));
+    }
+    report
+}
+
 /// `TIOCSTI` is refused to tenants by seccomp; the switch (Linux 6.2) takes it from everyone else's terminals too.
 fn tiocsti(found: &Evidence) -> Check {
     match found.legacy_tiocsti.as_str() {
@@ -242,124 +291,4 @@ fn core_scheduling(found: &Evidence) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use model::Settings;
-
-    use super::*;
-
-    type Change = Box<dyn FnOnce(&mut Evidence)>;
-
-    fn sound() -> Evidence {
-        Evidence {
-            facts: Ok(Facts {
-                kernel: "6.12.0".into(),
-                systemd: 257,
-                landlock_abi: 6,
-                seccomp: true,
-                controllers: BTreeSet::from(["cpu", "io", "memory", "pids"].map(String::from)),
-                project_quota: true,
-                nft: true,
-                memory_bytes: 64 << 30,
-                cpus: 8,
-            }),
-            settings: Ok(Settings::default()),
-            nsswitch: "passwd: files systemd\ngroup:\t\tfiles systemd\n".into(),
-            nss_systemd: true,
-            polkit: true,
-            fence: Ok("active".into()),
-            self_test: Ok("inactive".into()),
-            daemon: Ok("active".into()),
-            uid_conflicts: Ok(Vec::new()),
-            address_conflicts: Ok(Vec::new()),
-            legacy_tiocsti: "0".into(),
-            max_user_namespaces: "0".into(),
-            unprivileged_userns_clone: String::new(),
-            kernel_config: "CONFIG_SCHED_CORE=y".into(),
-        }
-    }
-
-    /// Verdict and remedy of the check `name` once the sound host is changed.
-    fn after(name: &str, change: impl FnOnce(&mut Evidence)) -> (String, String) {
-        let mut found = sound();
-        change(&mut found);
-        let report = checks(&found);
-        let check = report.into_iter().find(|check| check.name == name).unwrap();
-        (check.verdict, check.remedy)
-    }
-
-    fn facts(found: &mut Evidence) -> &mut Facts {
-        found.facts.as_mut().unwrap()
-    }
-
-    #[test]
-    fn a_sound_host_has_nothing_to_repair() {
-        for check in checks(&sound()) {
-            assert_eq!((check.verdict.as_str(), check.remedy.as_str()), (OK, ""), "{check:?}");
-        }
-    }
-
-    #[test]
-    fn each_lack_is_found_by_its_check_and_has_a_remedy() {
-        let lacks: Vec<(&str, &str, Change)> = vec![
-            ("Landlock", MISSING, Box::new(|e| facts(e).landlock_abi = 0)),
-            ("Landlock", MISSING, Box::new(|e| facts(e).landlock_abi = 1)),
-            ("seccomp", MISSING, Box::new(|e| facts(e).seccomp = false)),
-            ("systemd", MISSING, Box::new(|e| facts(e).systemd = 251)),
-            ("nftables", MISSING, Box::new(|e| facts(e).nft = false)),
-            ("cgroup-memory", MISSING, Box::new(|e| facts(e).controllers.clear())),
-            ("disk-quota", WARNING, Box::new(|e| facts(e).project_quota = false)),
-            ("host", MISSING, Box::new(|e| e.facts = Err("no".into()))),
-            ("accounts", MISSING, Box::new(|e| e.nss_systemd = false)),
-            ("accounts", MISSING, Box::new(|e| e.nsswitch = "passwd: files\ngroup: files systemd".into())),
-            ("polkit", WARNING, Box::new(|e| e.polkit = false)),
-            ("settings", MISSING, Box::new(|e| e.settings = Err("bad".into()))),
-            ("fence", MISSING, Box::new(|e| e.fence = Ok("inactive".into()))),
-            ("self-test", MISSING, Box::new(|e| e.self_test = Ok("failed".into()))),
-            ("tenantd", WARNING, Box::new(|e| e.daemon = Ok("failed".into()))),
-            ("TIOCSTI", WARNING, Box::new(|e| e.legacy_tiocsti = "1".into())),
-            (
-                "core scheduling",
-                WARNING,
-                Box::new(|e| e.kernel_config = "# CONFIG_SCHED_CORE is not set".into()),
-            ),
-        ];
-        for (name, verdict, change) in lacks {
-            let (found, remedy) = after(name, change);
-            assert_eq!(found, verdict, "{name}");
-            assert!(!remedy.is_empty(), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_missing_controller_that_the_settings_accept_is_a_warning() {
-        let (verdict, _) = after("cgroup-io", |e| {
-            facts(e).controllers.clear();
-            e.settings.as_mut().unwrap().defaults.accept_missing.push(Feature::CgroupIo);
-        });
-        assert_eq!(verdict, WARNING);
-    }
-
-    #[test]
-    fn rights_that_the_kernel_lacks_are_named_with_who_holds_them() {
-        let mut found = sound();
-        facts(&mut found).landlock_abi = 2;
-        let report = checks(&found);
-        let landlock = report.iter().find(|check| check.name == "Landlock").unwrap();
-        assert_eq!(landlock.verdict, OK);
-        assert!(
-            landlock.found.contains("held elsewhere: ") && landlock.found.contains(" by "),
-            "{}",
-            landlock.found
-        );
-    }
-
-    #[test]
-    fn pool_conflicts_are_told_as_the_host_tells_them() {
-        let mut found = sound();
-        found.uid_conflicts = Ok(vec!["uid pool 1-2: it meets x: choose another".into()]);
-        let report = checks(&found);
-        assert!(report.iter().any(|check| check.verdict == MISSING && check.found.contains("it meets x")));
-    }
-}
+mod tests;

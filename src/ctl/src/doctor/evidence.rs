@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use api::VaultStatus;
 use host::Systemd;
 use model::{Facts, Paths, Settings};
 
@@ -24,6 +25,10 @@ pub(super) struct Evidence {
     pub(super) self_test: Result<String, String>,
     /// `ActiveState` of the daemon's unit.
     pub(super) daemon: Result<String, String>,
+    /// `ActiveState` of the socket where gateways are given their secrets.
+    pub(super) credentials: Result<String, String>,
+    /// What tenantd says of the vault; nothing where it does not run and was not asked.
+    pub(super) vault: Option<Result<VaultStatus, String>>,
     /// What the uid pool meets on this host.
     pub(super) uid_conflicts: Result<Vec<String>, String>,
     /// What the address pools meet on this host.
@@ -60,6 +65,8 @@ pub(super) fn gather(paths: &Paths) -> Evidence {
         fence: state("tenantd-fence.service"),
         self_test: state("tenantd-selftest.service"),
         daemon: state("tenantd.service"),
+        credentials: state("tenantd-credentials.socket"),
+        vault: None,
         uid_conflicts: host::pools::uid_conflicts(paths, pools.uids, &BTreeSet::new())
             .map_err(|error| error.to_string()),
         address_conflicts: addresses

@@ -1,20 +1,36 @@
-//! `doctor`: what this host lacks for tenants, and how to get it. Looks itself; asks no daemon.
+//! `doctor`: what this host lacks for tenants, and how to get it. Looks itself; tenantd is asked about its vault alone, and only if
+//! it runs: nobody else has the key.
 
 mod checks;
 mod evidence;
 
-use api::Check;
+use api::{Check, VaultStatus};
 use model::Exit;
+use nix::unistd::geteuid;
 
-use crate::failure::Ended;
+use crate::failure::{Ended, Failure};
 use crate::output::{Cell, Palette, Tone, fields};
 use crate::session::Session;
 
 /// Prints all checks; ends with 71 when something that tenants need is missing.
-pub(crate) fn doctor(session: &mut Session) -> Ended {
-    let report = checks::checks(&evidence::gather(&session.paths));
+pub(crate) async fn doctor(session: &mut Session) -> Ended {
+    let mut found = evidence::gather(&session.paths);
+    if found.daemon.as_deref() == Ok("active") {
+        found.vault = Some(ask_about_vault(session).await);
+    }
+    let report = checks::checks(&found);
     session.print(&report, |session| render(&report, session.width, session.palette))?;
     Ok(if report.iter().any(|check| check.verdict == checks::MISSING) { Exit::Os.code() } else { 0 })
+}
+
+/// Others than root would be asked for a password, and `doctor` needs none.
+async fn ask_about_vault(session: &mut Session) -> Result<VaultStatus, String> {
+    if !geteuid().is_root() {
+        return Err("only root is told".to_owned());
+    }
+    let answer = async { Ok::<_, Failure>(session.vault().await?.get_vault().await?) };
+    let answer = answer.await.map_err(|failure| failure.to_string())?;
+    serde_json::from_str(&answer).map_err(|error| error.to_string())
 }
 
 fn render(report: &[Check], width: usize, palette: Palette) -> String {

@@ -16,29 +16,6 @@ use crate::service::Service;
 const COPY: usize = 4096;
 
 impl Service {
-    /// What there is, and whether it opens.
-    pub fn vault_status(&self) -> Result<VaultStatus, Failure> {
-        let mut held = self.vault.hold();
-        let store = held.store()?;
-        let tenants = store.tenants()?;
-        let rotating = store.kek(KekFile::Next)?.is_some();
-        if store.kek(KekFile::Current)?.is_none() && tenants.is_empty() {
-            return Ok(VaultStatus { state: "empty".to_owned(), ..VaultStatus::default() });
-        }
-        let (state, kek, mut problem) = match held.keyring.keks(&store) {
-            Ok(keks) => ("open", Some(keks.newest().id().to_string()), None),
-            Err(failure) => ("locked", None, Some(failure.sentence)),
-        };
-        let mut secrets = 0;
-        for id in &tenants {
-            match store.count(id) {
-                Ok(many) => secrets += many,
-                Err(error) => problem = problem.or(Some(error.to_string())),
-            }
-        }
-        Ok(VaultStatus { state: state.to_owned(), kek, rotating, tenants: tenants.len(), secrets, problem })
-    }
-
     /// Makes a new KEK and wraps every DEK by it; the old one is gone afterwards. Where one is under way, goes on with it.
     pub fn rotate_kek(&self) -> Result<VaultStatus, Failure> {
         let Ok(_rotating) = self.vault.rotating.try_lock() else {

@@ -5,6 +5,7 @@ mod heads;
 mod keyring;
 mod keys;
 mod secrets;
+mod status;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
