@@ -42,6 +42,7 @@ impl Service {
         let mut vault = store.find_or_make(id, keks)?;
         let found = vault.listing().secrets().find(|entry| entry.name == name);
         let kind = match (wanted, found.as_ref().and_then(|entry| entry.kind)) {
+            (None, None) if found.is_some() => return Err(unreadable(id, &name)),
             (None, None) => return Err(no_secret(id, &name)),
             (None, Some(kind)) => kind,
             (Some(wanted), Some(kind)) if wanted != kind => return Err(other_kind(id, &name, kind)),
@@ -183,6 +184,15 @@ fn no_secret(id: &TenantId, name: &SecretName) -> Failure {
         Exit::NoInput,
         format!(
             "tenant {id} has no secret {name}: see \"tenantctl secret list {id}\", or make it with \"tenantctl secret set\""
+        ),
+    )
+}
+
+fn unreadable(id: &TenantId, name: &SecretName) -> Failure {
+    Failure::new(
+        Exit::Data,
+        format!(
+            "the record of secret {name} of tenant {id} is damaged and does not say what it is for: give it a new value with \"tenantctl secret set {id} {name}\" and --for"
         ),
     )
 }
