@@ -87,14 +87,27 @@ impl Directory {
             .map_err(StoreError::io("rename", &self.path.join(from)))
     }
 
+    /// At most `most` bytes from the beginning of a file, and how many it has.
+    pub(crate) fn read_head(&self, name: &str, most: usize) -> Result<(Vec<u8>, u64), StoreError> {
+        let file = self.open_file(name)?;
+        let failed = |error: io::Error| StoreError::io("read", &self.path.join(name))(error);
+        let length = file.metadata().map_err(failed)?.len();
+        let mut bytes = Vec::with_capacity(most);
+        file.take(most as u64).read_to_end(&mut bytes).map_err(failed)?;
+        Ok((bytes, length))
+    }
+
+    fn open_file(&self, name: &str) -> Result<File, StoreError> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let opened = openat(&self.descriptor, name, flags, Mode::empty());
+        opened.map(File::from).map_err(|errno| StoreError::io("open", &self.path.join(name))(errno))
+    }
+
     /// The bytes of a file.
     pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, StoreError> {
         let path = self.path.join(name);
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        let file =
-            openat(&self.descriptor, name, flags, Mode::empty()).map_err(StoreError::io("open", &path))?;
         let mut bytes = Vec::new();
-        let read = File::from(file).take(LONGEST + 1).read_to_end(&mut bytes);
+        let read = self.open_file(name)?.take(LONGEST + 1).read_to_end(&mut bytes);
         match read {
             Ok(_) if bytes.len() as u64 <= LONGEST => Ok(bytes),
             Ok(_) => Err(StoreError::io("read", &path)(io::Error::from(io::ErrorKind::FileTooLarge))),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use model::TenantId;
-use vault::{KekId, Keks, Listing};
+use vault::{KekId, Keks, Listing, SecretEntry};
 
 use crate::directory::Directory;
 use crate::{StoreError, TenantVault};
@@ -102,6 +102,13 @@ impl VaultStore {
             files.push((name, bytes));
         }
         Ok(Some(Listing::read(tenant.clone(), files)?))
+    }
+
+    /// The secrets of a tenant, by the beginnings of their records alone: a list takes no longer, and no more memory, where values are large.
+    pub fn secrets(&self, tenant: &TenantId) -> Result<Vec<SecretEntry>, StoreError> {
+        let Some(directory) = self.root.find(&tenant.system_name())? else { return Ok(Vec::new()) };
+        let head = |file: &str| directory.read_head(file, SecretEntry::HEAD);
+        SecretEntry::of_files(tenant, directory.names()?, head)
     }
 
     /// How many secrets a tenant has, by the names of files alone.

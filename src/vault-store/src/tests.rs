@@ -223,3 +223,29 @@ fn links_are_not_followed_and_a_vault_open_to_others_is_refused() {
     assert_eq!(error.exit(), model::Exit::NoPermission);
     assert!(error.to_string().contains("has mode 0750"), "{error}");
 }
+
+#[test]
+fn a_list_by_the_beginnings_of_records_is_that_of_whole_records() {
+    let (directory, store) = filled();
+    let file = |name: &str| directory.path().join("acme_corp").join(name);
+    let largest = Secret::new(vec![1; Secret::MAX]).unwrap();
+    let mut vault = store.find(&acme()).unwrap().unwrap();
+    vault.set(&keks(), (&name("large"), 0), Kind::File, &largest).unwrap();
+    fs::copy(file("secret.one.1"), file("secret.one.10")).unwrap();
+    let record = fs::read(file("secret.large.1")).unwrap();
+    let damages =
+        [&b""[..], b"tnd-secr\x02", &record[..22], &record[..50], &[0; 60], &[&record[..], &[0]].concat()];
+    for (number, bytes) in damages.into_iter().enumerate() {
+        fs::write(file(&format!("secret.damaged{number}.1")), bytes).unwrap();
+    }
+    let whole = store.find(&acme()).unwrap().unwrap();
+    let whole: Vec<_> = whole.listing().secrets().collect();
+    assert_eq!(store.secrets(&acme()).unwrap(), whole);
+    assert_eq!(whole.iter().filter(|entry| entry.kind.is_none()).count(), damages.len());
+    assert_eq!(whole.iter().find(|entry| entry.name == name("one")).unwrap().version, 10);
+    assert_eq!(store.secrets(&TenantId::parse("nobody").unwrap()).unwrap(), []);
+
+    fs::write(file("notes"), "").unwrap();
+    let error = store.secrets(&acme()).unwrap_err().to_string();
+    assert!(error.contains("\"notes\" in the vault is none"), "{error}");
+}

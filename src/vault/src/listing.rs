@@ -50,6 +50,36 @@ pub struct SecretEntry {
     pub kind: Option<Kind>,
 }
 
+impl SecretEntry {
+    /// Bytes at the beginning of a record that an entry is made of.
+    pub const HEAD: usize = record::HEAD;
+
+    /// What [`Listing::secrets`] would give, from the names of a tenant's files and the beginnings of some: `head` gives that of a
+    /// file, with the file's length. Values are not read, however many and large they are.
+    pub fn of_files<E: From<VaultError>>(
+        tenant: &TenantId,
+        files: impl IntoIterator<Item = String>,
+        mut head: impl FnMut(&str) -> Result<(Vec<u8>, u64), E>,
+    ) -> Result<Vec<Self>, E> {
+        let mut newest: BTreeMap<SecretName, u64> = BTreeMap::new();
+        for file in files {
+            match parse_file(&file) {
+                Some(FileName::Record((name, version))) => {
+                    let known = newest.entry(name).or_default();
+                    *known = version.max(*known);
+                }
+                Some(FileName::Dek(_)) => (),
+                None => return Err(VaultError::Stray { tenant: tenant.clone(), file }.into()),
+            }
+        }
+        let entry = |(name, version): Version| {
+            let (head, length) = head(&record_file(&(name.clone(), version)))?;
+            Ok(Self { name, version, kind: record::kind(&head, length) })
+        };
+        newest.into_iter().map(entry).collect()
+    }
+}
+
 /// Key of a record: name and version.
 pub(crate) type Version = (SecretName, u64);
 

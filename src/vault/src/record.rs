@@ -2,11 +2,16 @@
 
 use crate::cipher::{Context, NONCE, SealError, TAG};
 use crate::dek::{Dek, MOST_MESSAGES};
-use crate::form::{Form, FormError};
+use crate::form::{Fields, Form, FormError};
 use crate::name::{Kind, SecretName};
 use crate::secret::Secret;
 
 const FORM: Form = Form { magic: b"tnd-secr", what: "sealed secret" };
+
+/// Bytes before the sealed value.
+pub(crate) const HEAD: usize = Form::BEGIN + 13;
+const SEALED_LEAST: usize = NONCE + 1 + TAG;
+const SEALED_MOST: usize = NONCE + Secret::MAX + TAG;
 
 /// What a record says of itself before it is opened. All of it is authenticated when it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +49,23 @@ pub(crate) fn seal(
 /// Reads a record without opening it.
 pub(crate) fn parse(bytes: &[u8]) -> Result<(Header, &[u8]), FormError> {
     let mut fields = FORM.fields(bytes)?;
+    let header = header(&mut fields)?;
+    Ok((header, fields.rest(SEALED_LEAST, SEALED_MOST)?))
+}
+
+/// What a record of `length` bytes that begins with these says it is for; nothing where [`parse`] would refuse it.
+pub(crate) fn kind(head: &[u8], length: u64) -> Option<Kind> {
+    let bounds = (HEAD + SEALED_LEAST) as u64..=(HEAD + SEALED_MOST) as u64;
+    let header = header(&mut FORM.fields(head).ok()?).ok()?;
+    bounds.contains(&length).then_some(header.kind)
+}
+
+fn header(fields: &mut Fields<'_>) -> Result<Header, FormError> {
     let [kind] = fields.take()?;
     let kind = Kind::from_byte(kind).ok_or(FormError::Field("kind"))?;
     let generation = fields.number32("generation", 1, u32::MAX)?;
     let message = fields.number64("number", 1, MOST_MESSAGES)?;
-    let sealed = fields.rest(NONCE + 1 + TAG, NONCE + Secret::MAX + TAG)?;
-    Ok((Header { kind, generation, message }, sealed))
+    Ok(Header { kind, generation, message })
 }
 
 /// The secret in what [`parse`] gave, if this is its DEK, name and version.

@@ -65,10 +65,10 @@ impl Service {
         self.existing(id)?;
         // Held over both: what is in one of them and not yet in the other would look like tampering.
         let held = self.vault.hold();
-        let vault = held.store()?.find(id)?;
+        let entries = held.store()?.secrets(id)?;
         let mut heads = lock(&self.database).secret_heads(id)?;
         let mut list: Vec<SecretSummary> = Vec::new();
-        for entry in vault.iter().flat_map(|vault| vault.listing().secrets()) {
+        for entry in entries {
             let head = heads.remove(entry.name.as_str());
             let older = head.filter(|head| head.version > entry.version);
             list.push(SecretSummary {
