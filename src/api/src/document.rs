@@ -37,6 +37,9 @@ pub struct Status {
     /// The line of the list.
     #[serde(flatten)]
     pub summary: Summary,
+    /// When the last backup was made, in seconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_backup: Option<u64>,
     /// Unit name.
     pub unit: String,
     /// Sub-state and result of the unit: `running`, `failed (start-limit-hit)`, …

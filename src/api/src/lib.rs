@@ -3,11 +3,13 @@
 //! Structured answers are JSON documents in a D-Bus string: the same documents that `tenantctl --json` prints (ADR 0003).
 #![forbid(unsafe_code)]
 
+mod backup;
 mod document;
 mod error;
 mod proxy;
 mod vault;
 
+pub use backup::{Backup1Proxy, BackupSummary, Contents, RestoreSummary};
 pub use document::{
     Check, Health, Installed, LandlockStatus, Measured, Outcome, Progress, Provenance, SecretSummary, Status,
     Summary, VaultStatus, Verdict,
@@ -36,6 +38,10 @@ pub mod action {
     pub const DELETE: &str = "org.tenantd.delete";
     /// Install, verify, pin and remove runtimes.
     pub const RUNTIME: &str = "org.tenantd.runtime";
+    /// Back a tenant up, verify a backup.
+    pub const BACKUP: &str = "org.tenantd.backup";
+    /// Restore a backup.
+    pub const RESTORE: &str = "org.tenantd.restore";
     /// Set, rotate and remove secrets of tenants.
     pub const SECRET: &str = "org.tenantd.secret";
     /// Rotate the keys of the vault, export and import its recovery copy.

@@ -44,9 +44,16 @@ pub trait Manager1 {
     /// Makes a tenant's host objects what its spec says: JSON [`crate::Outcome`]. (`org.tenantd.change`)
     #[zbus(allow_interactive_auth)]
     fn repair_tenant(&self, id: &str, dry_run: bool) -> Result<String, crate::Error>;
-    /// Deletes a tenant, its data included unless `keep_data`: JSON [`crate::Outcome`]. (`org.tenantd.delete`)
+    /// Deletes a tenant, its data included unless `keep_data`; with `destroy` also one of which only kept data is left: JSON
+    /// [`crate::Outcome`]. (`org.tenantd.delete`)
     #[zbus(allow_interactive_auth)]
-    fn delete_tenant(&self, id: &str, keep_data: bool, dry_run: bool) -> Result<String, crate::Error>;
+    fn delete_tenant(
+        &self,
+        id: &str,
+        keep_data: bool,
+        destroy: bool,
+        dry_run: bool,
+    ) -> Result<String, crate::Error>;
     /// Runs a command in the cell with these standard streams; answers its exit status when it ends. (`org.tenantd.change`)
     #[zbus(allow_interactive_auth)]
     fn exec_tenant(

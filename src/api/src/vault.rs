@@ -23,9 +23,10 @@ pub trait Vault1 {
     /// JSON [`crate::VaultStatus`]. (`org.tenantd.list`)
     #[zbus(allow_interactive_auth)]
     fn get_vault(&self) -> Result<String, crate::Error>;
-    /// Makes a new KEK: JSON [`crate::VaultStatus`]. (`org.tenantd.vault`)
+    /// Makes a new KEK: JSON [`crate::VaultStatus`]. Refused while backups need the old one and no recovery copy of it was exported, unless
+    /// with `give_up_backups`. (`org.tenantd.vault`)
     #[zbus(allow_interactive_auth)]
-    fn rotate_kek(&self) -> Result<String, crate::Error>;
+    fn rotate_kek(&self, give_up_backups: bool) -> Result<String, crate::Error>;
     /// Makes a new DEK for a tenant. (`org.tenantd.vault`)
     #[zbus(allow_interactive_auth)]
     fn rotate_dek(&self, id: &str) -> Result<(), crate::Error>;

@@ -118,9 +118,9 @@ fn read_field(source: &mut impl Read, most: usize) -> Result<Vec<u8>, HeadError>
 
 /// An end in the midst of it is no backup; any other error is the stream's.
 fn read_exact(source: &mut impl Read, bytes: &mut [u8]) -> Result<(), HeadError> {
-    source.read_exact(bytes).map_err(|error| match error.kind() {
-        ErrorKind::UnexpectedEof => HeadError::Malformed("it ends too early"),
-        _ => HeadError::Stream(error),
+    source.read_exact(bytes).map_err(|error| {
+        let early = error.kind() == ErrorKind::UnexpectedEof;
+        if early { HeadError::Malformed("it ends too early") } else { HeadError::Stream(error) }
     })
 }
 

@@ -8,4 +8,4 @@ mod version;
 
 pub use assemble::{Grant, assemble, complete};
 pub use read::{Catalog, CatalogError, read_settings, read_spec};
-pub use version::{kept_version, write_version};
+pub use version::{kept_version, write_id, write_version};

@@ -1,6 +1,6 @@
 //! Which runtime version a spec without one means: the same for `tenantd` and for `tenantctl plan`.
 
-use model::SpecFile;
+use model::{SpecFile, TenantId};
 
 /// The version that an existing tenant keeps when a new spec names none: a tenant never changes version by itself.
 /// Nothing for a tenant that is new or gets another runtime.
@@ -12,6 +12,19 @@ pub fn kept_version<'a>(written: &SpecFile, on_disk: Option<&'a SpecFile>) -> Op
 /// and comments stay as they are.
 pub fn write_version(text: &str, version: &str) -> String {
     format!("version = \"{version}\"\n{text}")
+}
+
+/// The spec's text for another tenant. Everything else stays as it is, comments too.
+pub fn write_id(text: &str, id: &TenantId) -> Option<String> {
+    let is_id = |line: &str| line.trim_start().strip_prefix("id").is_some_and(|rest| rest.trim_start().starts_with('='));
+    let mut in_front = true;
+    let lines = text.lines().map(|line| {
+        // A key of the same name in a table is another one.
+        in_front &= !line.trim_start().starts_with('[');
+        if in_front && is_id(line) { format!("id = \"{id}\"\n") } else { format!("{line}\n") }
+    });
+    let after: String = lines.collect();
+    SpecFile::parse("spec", &after).ok().filter(|spec| spec.id == *id).map(|_| after)
 }
 
 #[cfg(test)]
@@ -38,5 +51,13 @@ mod tests {
         let after = write_version(text, "2026.8.1");
         assert!(after.ends_with(text));
         assert_eq!(spec(&after).version.as_deref(), Some("2026.8.1"));
+    }
+
+    #[test]
+    fn a_spec_is_given_to_another_tenant_and_keeps_its_comments() {
+        let other: TenantId = "beta".parse().unwrap();
+        let text = "version = \"1\"\n# Acme\nid = \"acme\"\nruntime = \"openclaw\"\n[environment]\nid = \"kept\"\n";
+        assert_eq!(write_id(text, &other).unwrap(), text.replace("\"acme\"", "\"beta\""));
+        assert_eq!(write_id("runtime = \"openclaw\"\n", &other), None);
     }
 }

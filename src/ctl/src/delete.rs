@@ -17,7 +17,7 @@ pub(crate) async fn delete(session: &mut Session, arguments: &DeleteArgs) -> End
         confirm(session, tenant)?;
     }
     let daemon = session.daemon().await?;
-    let work = daemon.delete_tenant(tenant.as_str(), arguments.keep_data, arguments.dry_run);
+    let work = daemon.delete_tenant(tenant.as_str(), arguments.keep_data, arguments.destroy, arguments.dry_run);
     let answer = progress::follow(session, &daemon, tenant.as_str(), work).await?;
     let outcome = outcome(tenant.as_str(), &answer)?;
     let data = session.paths.data(tenant);
@@ -26,6 +26,12 @@ pub(crate) async fn delete(session: &mut Session, arguments: &DeleteArgs) -> End
         (false, true) => format!("Tenant {tenant} is deleted; its data stays in {}.\n", data.display()),
         (false, false) => format!("Tenant {tenant} and its data are deleted.\n"),
     })?;
+    if arguments.destroy && !arguments.dry_run {
+        let (removed, directory) = crate::backup::destroy(session, tenant)?;
+        session.note(&format!(
+            "{removed} backups of it in {directory} are removed. Copies elsewhere open with this host's KEK for as long as that exists."
+        ))?;
+    }
     Ok(0)
 }
 

@@ -5,6 +5,7 @@
 
 mod agent;
 mod apply;
+mod backup;
 mod change;
 mod check;
 pub mod cli;
@@ -89,6 +90,8 @@ pub async fn run(verb: Verb, session: &mut Session) -> Ended {
         Verb::Exec(arguments) => exec::exec(session, arguments).await,
         Verb::Repair { tenant, dry_run } => change::repair(session, &tenant, dry_run).await,
         Verb::Delete(arguments) => delete::delete(session, &arguments).await,
+        Verb::Backup(arguments) => backup::backup(session, &arguments).await,
+        Verb::Restore(arguments) => backup::restore(session, &arguments).await,
         Verb::Runtime(verb) => runtime::runtime(session, verb).await,
         Verb::Secret(verb) => secret::secret(session, verb).await,
         Verb::Vault(verb) => vault::vault(session, verb).await,

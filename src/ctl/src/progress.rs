@@ -9,7 +9,7 @@ use api::Manager1Proxy;
 use futures_util::StreamExt;
 
 use crate::failure::Failure;
-use crate::output::clean;
+use crate::output::{clean, size};
 use crate::session::Session;
 
 /// Waits for `work` while showing what tenantd says about `subject`.
@@ -39,6 +39,42 @@ pub async fn follow<T>(
         }
     };
     shown.clear(session)?;
+    Ok(result?)
+}
+
+/// How often it is looked how far long work has come.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Waits for `work` while showing on a terminal how many bytes were read or written.
+pub async fn watch<T>(
+    session: &mut Session,
+    subject: &str,
+    work: impl Future<Output = Result<T, api::Error>>,
+    bytes: impl Fn() -> Option<u64>,
+) -> Result<T, Failure> {
+    if session.json || !session.terminals.stderr {
+        return Ok(work.await?);
+    }
+    let mut work = pin!(work);
+    let mut shown = false;
+    let result = loop {
+        tokio::select! {
+            biased;
+            result = &mut work => break result,
+            () = tokio::time::sleep(LOOK) => {
+                let room = session.width.max(8) - 1;
+                let many = bytes().map_or_else(|| "...".to_owned(), size);
+                let line: String = format!("{}: {many}", clean(subject)).chars().take(room).collect();
+                write!(session.err, "\r{line}\x1b[K")?;
+                session.err.flush()?;
+                shown = true;
+            }
+        }
+    };
+    if shown {
+        write!(session.err, "\r\x1b[K")?;
+        session.err.flush()?;
+    }
     Ok(result?)
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Read, Write};
 
-use api::{Manager1Proxy, Vault1Proxy};
+use api::{Backup1Proxy, Manager1Proxy, Vault1Proxy};
 use model::Paths;
 use serde::Serialize;
 
@@ -100,6 +100,11 @@ impl Session {
     /// tenantd's vault.
     pub async fn vault(&mut self) -> Result<Vault1Proxy<'static>, Failure> {
         Ok(Vault1Proxy::new(&self.connection().await?).await?)
+    }
+
+    /// tenantd's backups.
+    pub async fn backups(&mut self) -> Result<Backup1Proxy<'static>, Failure> {
+        Ok(Backup1Proxy::new(&self.connection().await?).await?)
     }
 
     async fn connection(&mut self) -> Result<zbus::Connection, Failure> {

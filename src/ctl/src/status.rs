@@ -38,7 +38,7 @@ fn render(status: &Status, session: &Session) -> String {
     if let Some(measured) = &status.measured {
         lines.extend(confinement(measured));
     }
-    lines.extend(condition(status));
+    lines.extend(condition(status, session.now));
     format!("{head}: {state}{health}\n{}", fields(&lines, session.width, palette))
 }
 
@@ -123,7 +123,7 @@ fn confinement(measured: &Measured) -> Vec<(&'static str, Cell)> {
 }
 
 /// Limits, and what an operator may have to do.
-fn condition(status: &Status) -> Vec<(&'static str, Cell)> {
+fn condition(status: &Status, now: u64) -> Vec<(&'static str, Cell)> {
     let mut lines = Vec::new();
     if let Some(memory) = status.summary.memory_bytes {
         let most = status.limits.get("MemoryMax").map(|most| format!(" of {}", size(*most)));
@@ -136,6 +136,8 @@ fn condition(status: &Status) -> Vec<(&'static str, Cell)> {
         let text = format!("{} (accepted)", missing.join(", "));
         lines.push(("missing", Cell::toned(Tone::Warning, text)));
     }
+    let ago = |made: u64| format!("{} ago", span(now.saturating_sub(made)));
+    lines.push(("last backup", status.last_backup.map_or_else(|| "none".to_owned(), ago).into()));
     if let Some(why) = &status.summary.alarm {
         lines.push(("fence", Cell::toned(Tone::Bad, format!("cut off: {why}"))));
         let text = format!(

@@ -23,8 +23,8 @@ pub(crate) async fn vault(session: &mut Session, verb: VaultVerb) -> Ended {
             let status = show(session, &answer)?;
             Ok(if status.state == "locked" { Exit::Config.code() } else { 0 })
         }
-        VaultVerb::RotateKek => {
-            let answer = session.vault().await?.rotate_kek().await?;
+        VaultVerb::RotateKek { give_up_backups } => {
+            let answer = session.vault().await?.rotate_kek(give_up_backups).await?;
             show(session, &answer)?;
             let next = "Recovery copies of the old key open backups made before now, and nothing else. Make a new one: tenantctl vault recovery export";
             session.note(next)?;

@@ -49,6 +49,7 @@ fn running() -> Status {
     let sets = ["inheritable", "permitted", "effective", "bounding", "ambient"];
     Status {
         summary: summary("acme-corp", "active"),
+        last_backup: Some(1_790_000_000),
         unit: "tenant@acme_corp.service".into(),
         sub_state: "running".into(),
         result: "success".into(),

@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod allocate;
+mod backup;
 mod bus;
-mod bus_vault;
 mod failure;
 #[cfg(feature = "fault-injection")]
 mod fault;

@@ -43,6 +43,18 @@ impl Service {
                 lock(&self.database).end_absent(id, false)?;
                 destroyed
             }
+            OperationKind::Backup | OperationKind::BackupStopped => {
+                self.let_go(id, operation.kind)?;
+                Ok(lock(&self.database).end(id)?)
+            }
+            OperationKind::Restore | OperationKind::RestoreStopped => {
+                self.take_restore_back(id, operation.kind == OperationKind::Restore)?;
+                Ok(lock(&self.database).end(id)?)
+            }
+            OperationKind::Restored => {
+                self.finish_restore(id)?;
+                Ok(lock(&self.database).end(id)?)
+            }
             OperationKind::DeleteKeepingData => {
                 let kept = self.data_of(id)?;
                 self.remove_objects(id, kept, &silent)?;

@@ -12,8 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::allocate::store_failure;
-use crate::bus::Manager;
-use crate::bus_vault::VaultObject;
+use crate::bus::{BackupObject, Manager, VaultObject};
 use crate::failure::Failure;
 use crate::service::Service;
 use crate::state::Database;
@@ -60,7 +59,8 @@ async fn serve() -> Result<(), Failure> {
     };
     let connection = zbus::connection::Builder::system()
         .and_then(|builder| builder.serve_at(api::OBJECT_PATH, Manager::new(service.clone())))
-        .and_then(|builder| builder.serve_at(api::OBJECT_PATH, VaultObject::new(service)))
+        .and_then(|builder| builder.serve_at(api::OBJECT_PATH, VaultObject::new(service.clone())))
+        .and_then(|builder| builder.serve_at(api::OBJECT_PATH, BackupObject::new(service)))
         .and_then(|builder| builder.name(api::BUS_NAME))
         .map_err(unavailable)?
         .build()

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use thiserror::Error;
 
 /// Schema this program writes.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 
 /// Why the database does not serve.
 #[derive(Debug, Error)]
@@ -64,6 +64,16 @@ pub enum OperationKind {
     Delete,
     /// Rolls forward; the data stays.
     DeleteKeepingData,
+    /// A backup of a tenant that is frozen meanwhile: it is thawed.
+    Backup,
+    /// A backup of a tenant that is stopped meanwhile: it is started again.
+    BackupStopped,
+    /// Rolls back, to a tenant that runs.
+    Restore,
+    /// Rolls back, to a tenant that is stopped.
+    RestoreStopped,
+    /// Rolls forward: the restored data is in its place, and what was there before goes.
+    Restored,
 }
 
 impl OperationKind {
@@ -81,6 +91,11 @@ impl OperationKind {
             OperationKind::ChangeStopped => "change-stopped",
             OperationKind::Delete => "delete",
             OperationKind::DeleteKeepingData => "delete-keeping-data",
+            OperationKind::Backup => "backup",
+            OperationKind::BackupStopped => "backup-stopped",
+            OperationKind::Restore => "restore",
+            OperationKind::RestoreStopped => "restore-stopped",
+            OperationKind::Restored => "restored",
         }
     }
 
@@ -92,6 +107,11 @@ impl OperationKind {
             Self::ChangeStopped,
             Self::Delete,
             Self::DeleteKeepingData,
+            Self::Backup,
+            Self::BackupStopped,
+            Self::Restore,
+            Self::RestoreStopped,
+            Self::Restored,
         ];
         all.into_iter().find(|kind| kind.word() == word)
     }
@@ -215,6 +235,13 @@ impl Database {
         Ok(())
     }
 
+    /// An operation under way becomes one that goes another way when it is interrupted.
+    pub fn become_kind(&mut self, id: &TenantId, kind: OperationKind) -> Result<(), StateError> {
+        let word = kind.word();
+        self.connection.execute("UPDATE operation SET kind = ?2 WHERE tenant = ?1", [id.as_str(), word])?;
+        Ok(())
+    }
+
     /// Ends an operation; what was allocated stays.
     pub fn end(&mut self, id: &TenantId) -> Result<(), StateError> {
         self.connection.execute("DELETE FROM operation WHERE tenant = ?1", [id.as_str()])?;
@@ -233,6 +260,7 @@ impl Database {
         transaction.execute(statement, [id.as_str()])?;
         if !retain {
             transaction.execute("DELETE FROM secret WHERE tenant = ?1", [id.as_str()])?;
+            transaction.execute("DELETE FROM backup WHERE tenant = ?1", [id.as_str()])?;
         }
         Ok(transaction.commit()?)
     }
@@ -330,6 +358,12 @@ fn migrate(connection: &mut Connection) -> Result<(), StateError> {
             "CREATE TABLE secret (
                  tenant TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, changed REAL NOT NULL,
                  PRIMARY KEY (tenant, name)) STRICT, WITHOUT ROWID;",
+        )?;
+    }
+    if found < 4 {
+        transaction.execute_batch(
+            "CREATE TABLE backup (tenant TEXT PRIMARY KEY, made INTEGER NOT NULL, kek TEXT NOT NULL) STRICT;
+             CREATE TABLE recovery (kek TEXT PRIMARY KEY) STRICT;",
         )?;
     }
     if (1..3).contains(&found) {

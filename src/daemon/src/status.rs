@@ -73,6 +73,7 @@ impl Service {
                 missing: wanted.missing.clone(),
                 alarm: self.alarm(id)?,
             },
+            last_backup: lock(&self.database).last_backup(id)?,
             unit: id.unit(),
             sub_state: unit.sub_state.clone(),
             result: unit.result.clone(),

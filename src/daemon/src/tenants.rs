@@ -10,6 +10,17 @@ use crate::journal::{Progress, StepJournal, lock};
 use crate::service::Service;
 use crate::state::OperationKind;
 
+/// What fills a tenant that is made, once there is all of it but its unit: given its uid, and free to disable it.
+pub(crate) type Fill<'a> = dyn FnMut(u32) -> Result<(), Failure> + 'a;
+
+/// A tenant to be made.
+pub(crate) struct Creation<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) start: bool,
+    pub(crate) dry_run: bool,
+    pub(crate) fill: Option<&'a mut Fill<'a>>,
+}
+
 impl Service {
     /// Makes a tenant. Whatever fails, nothing of it is left.
     pub fn create(
@@ -19,21 +30,26 @@ impl Service {
         dry_run: bool,
         progress: &Progress,
     ) -> Result<Outcome, Failure> {
-        let written = SpecFile::parse("the spec sent to tenantd", text)?;
+        self.create_as(Creation { text, start, dry_run, fill: None }, progress)
+    }
+
+    /// The same, for one that is not empty when it begins.
+    pub(crate) fn create_as(&self, creation: Creation<'_>, progress: &Progress) -> Result<Outcome, Failure> {
+        let written = SpecFile::parse("the spec sent to tenantd", creation.text)?;
         let id = written.id.clone();
         let _occupied = self.occupy(&id)?;
         self.refuse_existing(&id)?;
-        let (text, version) = self.with_version(written, text, None)?;
+        let (text, version) = self.with_version(written, creation.text, None)?;
         let allocation = self.choose_allocation(&id)?;
         let file = self.paths.spec(&id).display().to_string();
         let tenant = self.assemble(&file, &text, Grant { allocation: allocation.clone(), version })?;
         let mut wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
-        if !start {
+        if !creation.start {
             wanted.world.take(&unit_key(Kind::Unit, &id));
         }
         self.refuse_foreign(&id, allocation.uid)?;
         let scope = Scope { tenant: id.clone(), uid: Some(allocation.uid), wanted: wanted.world.clone() };
-        if dry_run {
+        if creation.dry_run {
             let steps = plan(&scope.wanted, &self.observe(&scope)?);
             return Ok(outcome(&id, &steps, true, &wanted, "absent"));
         }
@@ -45,14 +61,11 @@ impl Service {
         };
         lock(&self.database).begin_create(&id, kind, &allocation)?;
         tracing::info!(tenant = %id, uid = allocation.uid, "create");
-        // Written down before it is made, so that a crash takes it back; there before the gateway starts.
-        let done = self.new_gateway_secret(&id).and_then(|()| {
-            Ok(apply(&mut self.host(), &mut StepJournal::new(&self.database, &id, progress), &scope)?)
-        });
-        match done {
+        match self.carry_out(creation.fill, scope, progress) {
             Ok(steps) => {
                 lock(&self.database).end(&id)?;
-                Ok(outcome(&id, &steps, false, &wanted, if start { "active" } else { "inactive" }))
+                let state = if creation.start { "active" } else { "inactive" };
+                Ok(outcome(&id, &steps, false, &wanted, state))
             }
             Err(failure) => {
                 tracing::error!(tenant = %id, "create failed, rolling back: {failure}");
@@ -62,6 +75,31 @@ impl Service {
                 }
             }
         }
+    }
+
+    /// The gateway's secret first: written down before it is made, so that a crash takes it back; there before the gateway starts.
+    fn carry_out(
+        &self,
+        fill: Option<&mut Fill<'_>>,
+        mut scope: Scope,
+        progress: &Progress,
+    ) -> Result<Plan, Failure> {
+        let id = scope.tenant.clone();
+        self.new_gateway_secret(&id)?;
+        let mut journal = StepJournal::new(&self.database, &id, progress);
+        let Some(fill) = fill else { return Ok(apply(&mut self.host(), &mut journal, &scope)?) };
+        let enabled = unit_key(Kind::Enablement, &id);
+        let unit = scope.wanted.take(&unit_key(Kind::Unit, &id));
+        apply(&mut self.host(), &mut journal, &scope)?;
+        let nobody = || Failure::new(Exit::Software, format!("tenant {id} has no uid: report this"));
+        fill(scope.uid.ok_or_else(nobody)?)?;
+        if !host::enabled(&self.paths)?.contains(&id.unit()) {
+            scope.wanted.take(&enabled);
+        }
+        if let Some(unit) = unit {
+            scope.wanted.put(unit);
+        }
+        Ok(apply(&mut self.host(), &mut journal, &scope)?)
     }
 
     /// Takes back a creation: the tenant is absent afterwards, its uid and index free, but for data that was there before.
@@ -162,16 +200,18 @@ impl Service {
         Ok(outcome(id, &steps, dry_run, &wanted, &self.state_word(id)?))
     }
 
-    /// Deletes a tenant. Whatever fails, a second call goes on.
+    /// Deletes a tenant; destroys also one of which only kept data is left. Whatever fails, a second call goes on.
     pub fn delete(
         &self,
         id: &TenantId,
-        keep_data: bool,
+        (keep_data, destroy): (bool, bool),
         dry_run: bool,
         progress: &Progress,
     ) -> Result<Outcome, Failure> {
         let _occupied = self.occupy(id)?;
-        self.existing(id)?;
+        if !(destroy && lock(&self.database).is_retained(id)?) {
+            self.existing(id)?;
+        }
         let kept = if keep_data { self.data_of(id)? } else { World::empty() };
         if dry_run {
             let scope = self.scope(id, kept)?;

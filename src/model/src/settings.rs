@@ -160,6 +160,8 @@ pub struct Settings {
     pub defaults: Defaults,
     /// Package registries.
     pub registries: Registries,
+    /// Backups.
+    pub backup: BackupSettings,
     /// What purging the package may remove.
     pub purge: Purge,
 }
@@ -194,12 +196,33 @@ pub struct Registries {
     pub npmrc: Option<String>,
 }
 
+/// Where `tenantctl backup` puts backups when it is not told, as by its timer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BackupSettings {
+    /// Directory, made by the operator. Default: `/var/backups/tenantd`.
+    pub directory: String,
+    /// How many backups of each tenant stay in a directory. Default: all.
+    pub keep: Option<u32>,
+    /// Whether gateways are stopped instead of frozen meanwhile. Default: no.
+    pub stop: bool,
+    /// Program and arguments that read a backup from standard input, in place of the directory; `{tenant}` stands for the name.
+    /// Default: none.
+    pub command: Vec<String>,
+}
+
 /// What purging the package may remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Purge {
     /// Whether purge removes tenants' data. Default: no.
     pub tenant_data: bool,
+}
+
+impl Default for BackupSettings {
+    fn default() -> Self {
+        Settings::default().backup
+    }
 }
 
 impl Default for Pools {
@@ -211,13 +234,18 @@ impl Default for Pools {
     }
 }
 
-#[expect(clippy::derivable_impls, reason = "the shipped defaults are spelled where they are explained")]
 impl Default for Settings {
     fn default() -> Self {
         Self {
             pools: Pools::default(),
             defaults: Defaults::default(),
             registries: Registries::default(),
+            backup: BackupSettings {
+                directory: "/var/backups/tenantd".to_owned(),
+                keep: None,
+                stop: false,
+                command: Vec::new(),
+            },
             purge: Purge::default(),
         }
     }
@@ -233,6 +261,10 @@ impl Settings {
             .limits
             .check()
             .map_err(|source| SettingsError::Limit { file: file.to_owned(), source })?;
+        if settings.backup.keep == Some(0) || !settings.backup.directory.starts_with('/') {
+            let text = "backup: directory is an absolute path, and keep is 1 or more".to_owned();
+            return Err(SettingsError::Syntax { file: file.to_owned(), text });
+        }
         let pools = &settings.pools.addresses;
         for (i, a) in pools.iter().enumerate() {
             if pools.iter().skip(i + 1).any(|b| a.overlaps(b.network, b.prefix)) {
@@ -275,6 +307,8 @@ mod tests {
             "pools.addresses = [\"10.0.0.0/31\"]",
             "pools.addresses = [\"10.0.0.0/8\", \"10.210.0.0/16\"]",
             "pools.address = []",
+            "backup.keep = 0",
+            "backup.directory = \"backups\"",
         ] {
             assert!(Settings::parse("tenantd.toml", text).is_err(), "{text}");
         }

@@ -1,5 +1,6 @@
 //! The command line: the one definition behind the parser, the help, the man pages and the completion.
 
+mod backup;
 mod create;
 mod runtime;
 mod value;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::ArgValueCandidates;
 use model::TenantId;
 
+pub use backup::{BackupArgs, BackupVerb, RestoreArgs};
 pub use create::{CreateArgs, LimitArgs};
 pub use runtime::{InstallArgs, RuntimeVerb};
 pub use vault::{RecoveryVerb, SecretArgs, SecretFor, SecretVerb, VaultVerb};
@@ -120,6 +122,15 @@ pub enum Verb {
     },
     /// Delete a tenant and, unless told to keep it, its data
     Delete(DeleteArgs),
+    /// Back tenants up, sealed, and verify backups
+    ///
+    /// A backup holds a tenant's data, spec and secrets. It opens on this host, and on any other with a recovery copy of this host's
+    /// key ("tenantctl vault recovery").
+    Backup(BackupArgs),
+    /// Restore a tenant from a backup
+    ///
+    /// A tenant that is not there is made as it was. One that is gets the data of the backup; its spec and secrets stay.
+    Restore(RestoreArgs),
     /// Install, list, verify, pin and remove runtimes
     #[command(
         subcommand,
@@ -238,6 +249,9 @@ pub struct DeleteArgs {
     /// Leave the tenant's data in /var/lib/tenants
     #[arg(long)]
     pub keep_data: bool,
+    /// Destroy also what an earlier --keep-data left, and the tenant's backups in the directory that tenantd.toml names
+    #[arg(long, conflicts_with = "keep_data")]
+    pub destroy: bool,
     /// Delete data without asking; needed where there is no terminal to ask on
     #[arg(long)]
     pub yes: bool,

@@ -86,7 +86,13 @@ pub enum VaultVerb {
     /// Ends with 78 when it is locked.
     Status,
     /// Make a new key-encryption key for this host; the old one is gone afterwards
-    RotateKek,
+    ///
+    /// Backups that were made until now open only with a recovery copy of the old key, so one must have been exported.
+    RotateKek {
+        /// Do it without a recovery copy of the old key: backups made until now are lost
+        #[arg(long)]
+        give_up_backups: bool,
+    },
     /// Make a new data-encryption key for a tenant and seal its secrets under it; the old one is gone afterwards
     RotateDek {
         /// Name of the tenant

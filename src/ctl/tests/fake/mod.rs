@@ -107,7 +107,7 @@ impl Fake {
     fn repair_tenant(&mut self, id: &str, dry_run: bool) -> Result<String, Error> {
         self.take("repair", format!("repair {id} dry_run={dry_run}"))
     }
-    fn delete_tenant(&mut self, id: &str, keep_data: bool, dry_run: bool) -> Result<String, Error> {
+    fn delete_tenant(&mut self, id: &str, keep_data: bool, _destroy: bool, dry_run: bool) -> Result<String, Error> {
         self.take("delete", format!("delete {id} keep_data={keep_data} dry_run={dry_run}"))
     }
     /// Echoes its input in upper case, says on standard error which streams are terminals, and ends with 7.
@@ -195,7 +195,7 @@ impl FakeVault {
     fn get_vault(&mut self) -> Result<String, Error> {
         self.0.take("vault", "vault".into())
     }
-    fn rotate_kek(&mut self) -> Result<String, Error> {
+    fn rotate_kek(&mut self, _give_up_backups: bool) -> Result<String, Error> {
         self.0.take("rotate-kek", "rotate-kek".into())
     }
     fn rotate_dek(&mut self, id: &str) -> Result<(), Error> {

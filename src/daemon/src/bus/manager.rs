@@ -1,18 +1,16 @@
-//! `org.tenantd.Manager1` on the system bus: each verb asks polkit first, then works on a thread of its own.
+//! `org.tenantd.Manager1`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use api::{Error, action};
-use futures_util::StreamExt;
-use host::Cancel;
-use model::TenantId;
 use serde::Serialize;
 use tokio::sync::mpsc;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::zvariant::OwnedFd;
 
+use super::{Calls, id};
 use crate::failure::Failure;
 use crate::journal::Progress;
 use crate::polkit::authorize;
@@ -24,22 +22,13 @@ use crate::supervise::Command;
 /// The object on the bus.
 #[derive(Debug)]
 pub struct Manager {
-    service: Arc<Service>,
+    calls: Calls,
 }
 
 impl Manager {
     /// Serves this daemon.
     pub fn new(service: Arc<Service>) -> Self {
-        Self { service }
-    }
-
-    /// Work that answers with a document.
-    async fn document<T: Serialize + Send + 'static>(
-        &self,
-        work: impl FnOnce(&Service) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<String, Error> {
-        let service = self.service.clone();
-        Ok(blocking(move || Ok(serde_json::to_string(&work(&service)?)?)).await?)
+        Self { calls: Calls { service } }
     }
 
     /// Work that answers with a document and tells the caller, and nobody else on the bus, how far it has come.
@@ -54,7 +43,7 @@ impl Manager {
             None => return Err(Error::NotAllowed("the message names no sender".into())),
         };
         let (sender, mut receiver) = mpsc::unbounded_channel::<(u32, String)>();
-        let service = self.service.clone();
+        let service = self.calls.service.clone();
         let worker = blocking(move || {
             // A receiver that is gone means the call was cancelled; the work goes on to its end all the same.
             let tell = move |percent: u32, text: &str| drop(sender.send((percent, text.to_owned())));
@@ -70,29 +59,6 @@ impl Manager {
         let (result, ()) = tokio::join!(worker, told);
         Ok(result?)
     }
-
-    async fn plain(
-        &self,
-        work: impl FnOnce(&Service) -> Result<(), Failure> + Send + 'static,
-    ) -> Result<(), Error> {
-        let service = self.service.clone();
-        Ok(blocking(move || work(&service)).await?)
-    }
-}
-
-/// Returns when the sender of a message has left the bus: a command nobody waits for is ended.
-async fn caller_gone(bus: &zbus::Connection, header: &Header<'_>) -> Result<(), Error> {
-    let sender = header.sender().ok_or_else(|| Error::NotAllowed("the message names no sender".into()))?;
-    let daemon = zbus::fdo::DBusProxy::new(bus).await?;
-    let mut changes = daemon.receive_name_owner_changed_with_args(&[(0, sender.as_str()), (2, "")]).await?;
-    match changes.next().await {
-        Some(_) => Ok(()),
-        None => Err(Error::Unavailable("the system bus closed the connection: run the command again".into())),
-    }
-}
-
-pub(crate) fn id(text: &str) -> Result<TenantId, Error> {
-    TenantId::parse(text).map_err(|error| Error::from(Failure::from(error)))
 }
 
 /// The subject of progress about a spec that may not even parse.
@@ -108,7 +74,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::LIST).await?;
-        self.document(Service::list).await
+        self.calls.document(Service::list).await
     }
 
     async fn get_status(
@@ -119,7 +85,7 @@ impl Manager {
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::STATUS).await?;
         let id = id(tenant)?;
-        self.document(move |service| service.status(&id)).await
+        self.calls.document(move |service| service.status(&id)).await
     }
 
     async fn get_spec(
@@ -130,7 +96,7 @@ impl Manager {
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::STATUS).await?;
         let id = id(tenant)?;
-        let service = self.service.clone();
+        let service = self.calls.service.clone();
         Ok(blocking(move || Ok(catalog::read_spec(&service.paths, &id)?.1)).await?)
     }
 
@@ -173,7 +139,7 @@ impl Manager {
     ) -> Result<(), Error> {
         let _allowed = authorize(bus, &header, action::START_STOP).await?;
         let id = id(tenant)?;
-        self.plain(move |service| service.start(&id)).await
+        self.calls.plain(move |service| service.start(&id)).await
     }
 
     async fn stop_tenant(
@@ -185,7 +151,7 @@ impl Manager {
     ) -> Result<(), Error> {
         let _allowed = authorize(bus, &header, action::START_STOP).await?;
         let id = id(tenant)?;
-        self.plain(move |service| service.stop(&id, now)).await
+        self.calls.plain(move |service| service.stop(&id, now)).await
     }
 
     async fn restart_tenant(
@@ -196,7 +162,7 @@ impl Manager {
     ) -> Result<(), Error> {
         let _allowed = authorize(bus, &header, action::START_STOP).await?;
         let id = id(tenant)?;
-        self.plain(move |service| service.restart(&id)).await
+        self.calls.plain(move |service| service.restart(&id)).await
     }
 
     async fn enable_tenant(
@@ -208,7 +174,7 @@ impl Manager {
     ) -> Result<(), Error> {
         let _allowed = authorize(bus, &header, action::START_STOP).await?;
         let id = id(tenant)?;
-        self.plain(move |service| service.enable(&id, enable)).await
+        self.calls.plain(move |service| service.enable(&id, enable)).await
     }
 
     async fn repair_tenant(
@@ -227,10 +193,12 @@ impl Manager {
         .await
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the arguments are those of the method on the bus")]
     async fn delete_tenant(
         &self,
         tenant: &str,
         keep_data: bool,
+        destroy: bool,
         dry_run: bool,
         #[zbus(connection)] bus: &zbus::Connection,
         #[zbus(header)] header: Header<'_>,
@@ -239,7 +207,7 @@ impl Manager {
         let _allowed = authorize(bus, &header, action::DELETE).await?;
         let id = id(tenant)?;
         self.long_work((emitter, &header), id.to_string(), move |service, tell| {
-            service.delete(&id, keep_data, dry_run, tell)
+            service.delete(&id, (keep_data, destroy), dry_run, tell)
         })
         .await
     }
@@ -258,22 +226,14 @@ impl Manager {
     ) -> Result<u32, Error> {
         let _allowed = authorize(bus, &header, action::CHANGE).await?;
         let id = id(tenant)?;
-        let service = self.service.clone();
         let command = Command {
             argv,
             environment: environment.into_iter().collect(),
             streams: [stdin.into(), stdout.into(), stderr.into()],
         };
-        let cancel = Cancel::new();
-        let cancelled = cancel.clone();
-        let worker = blocking(move || service.exec(&id, command, &cancelled));
-        tokio::pin!(worker);
-        tokio::select! {
-            status = &mut worker => return Ok(status?),
-            gone = caller_gone(bus, &header) => gone?,
-        }
-        cancel.cancel();
-        Ok(worker.await?)
+        self.calls
+            .while_awaited(bus, &header, move |service, cancel| service.exec(&id, command, cancel))
+            .await
     }
 
     async fn explain_tenant(
@@ -284,7 +244,7 @@ impl Manager {
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::STATUS).await?;
         let id = id(tenant)?;
-        self.document(move |service| Ok(plan::explain(&service.wanted_on_disk(&id)?.1))).await
+        self.calls.document(move |service| Ok(plan::explain(&service.wanted_on_disk(&id)?.1))).await
     }
 
     async fn list_runtimes(
@@ -293,7 +253,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::LIST).await?;
-        self.document(Service::runtimes).await
+        self.calls.document(Service::runtimes).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "the arguments are those of the method on the bus")]
@@ -338,7 +298,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
         let _allowed = authorize(bus, &header, action::RUNTIME).await?;
-        self.plain(move |service| service.remove_runtime(&name, &version)).await
+        self.calls.plain(move |service| service.remove_runtime(&name, &version)).await
     }
 
     async fn pin_runtime(
@@ -349,7 +309,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
         let _allowed = authorize(bus, &header, action::RUNTIME).await?;
-        self.plain(move |service| service.pin_runtime(&name, &version)).await
+        self.calls.plain(move |service| service.pin_runtime(&name, &version)).await
     }
 
     #[zbus(signal)]

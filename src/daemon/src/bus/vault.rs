@@ -1,44 +1,25 @@
-//! `org.tenantd.Vault1` on the system bus, beside the manager.
+//! `org.tenantd.Vault1`.
 
 use std::sync::Arc;
 
 use api::{Error, action};
-use serde::Serialize;
 use zbus::message::Header;
 use zbus::zvariant::OwnedFd;
 
-use crate::bus::id;
-use crate::failure::Failure;
+use super::{Calls, id};
 use crate::polkit::authorize;
-use crate::run::blocking;
 use crate::service::Service;
 
 /// The vault on the bus.
 #[derive(Debug)]
 pub struct VaultObject {
-    service: Arc<Service>,
+    calls: Calls,
 }
 
 impl VaultObject {
     /// Serves this daemon's.
     pub fn new(service: Arc<Service>) -> Self {
-        Self { service }
-    }
-
-    async fn document<T: Serialize + Send + 'static>(
-        &self,
-        work: impl FnOnce(&Service) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<String, Error> {
-        let service = self.service.clone();
-        Ok(blocking(move || Ok(serde_json::to_string(&work(&service)?)?)).await?)
-    }
-
-    async fn work<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Service) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Error> {
-        let service = self.service.clone();
-        Ok(blocking(move || work(&service)).await?)
+        Self { calls: Calls { service } }
     }
 }
 
@@ -52,7 +33,7 @@ impl VaultObject {
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::STATUS).await?;
         let id = id(tenant)?;
-        self.document(move |service| service.secrets(&id)).await
+        self.calls.document(move |service| service.secrets(&id)).await
     }
 
     async fn set_secret(
@@ -66,7 +47,7 @@ impl VaultObject {
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::SECRET).await?;
         let id = id(tenant)?;
-        self.document(move |service| {
+        self.calls.document(move |service| {
             let kind = Some(kind.as_str()).filter(|kind| !kind.is_empty());
             service.set_secret(&id, &name, kind, value.into())
         })
@@ -82,7 +63,7 @@ impl VaultObject {
     ) -> Result<(), Error> {
         let _allowed = authorize(bus, &header, action::SECRET).await?;
         let id = id(tenant)?;
-        self.work(move |service| service.remove_secret(&id, &name)).await
+        self.calls.plain(move |service| service.remove_secret(&id, &name)).await
     }
 
     async fn get_vault(
@@ -91,16 +72,17 @@ impl VaultObject {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::LIST).await?;
-        self.document(Service::vault_status).await
+        self.calls.document(Service::vault_status).await
     }
 
     async fn rotate_kek(
         &self,
+        give_up_backups: bool,
         #[zbus(connection)] bus: &zbus::Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::VAULT).await?;
-        self.document(Service::rotate_kek).await
+        self.calls.document(move |service| service.rotate_kek(give_up_backups)).await
     }
 
     async fn rotate_dek(
@@ -111,7 +93,7 @@ impl VaultObject {
     ) -> Result<(), Error> {
         let _allowed = authorize(bus, &header, action::VAULT).await?;
         let id = id(tenant)?;
-        self.work(move |service| service.rotate_dek(&id)).await
+        self.calls.plain(move |service| service.rotate_dek(&id)).await
     }
 
     async fn export_recovery(
@@ -121,7 +103,7 @@ impl VaultObject {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Vec<u8>, Error> {
         let _allowed = authorize(bus, &header, action::VAULT).await?;
-        self.work(move |service| service.export_recovery(passphrase.into())).await
+        self.calls.plain(move |service| service.export_recovery(passphrase.into())).await
     }
 
     async fn import_recovery(
@@ -132,6 +114,6 @@ impl VaultObject {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::VAULT).await?;
-        self.document(move |service| service.import_recovery(copy.into(), passphrase.into())).await
+        self.calls.document(move |service| service.import_recovery(copy.into(), passphrase.into())).await
     }
 }

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::keyring::Opened;
 use crate::failure::Failure;
+use crate::journal::lock;
 use crate::service::Service;
 
 /// More than a recovery copy has.
@@ -17,7 +18,7 @@ const COPY: usize = 4096;
 
 impl Service {
     /// Makes a new KEK and wraps every DEK by it; the old one is gone afterwards. Where one is under way, goes on with it.
-    pub fn rotate_kek(&self) -> Result<VaultStatus, Failure> {
+    pub fn rotate_kek(&self, give_up_backups: bool) -> Result<VaultStatus, Failure> {
         let Ok(_rotating) = self.vault.rotating.try_lock() else {
             let text = "the KEK is being rotated: wait until that has ended (\"tenantctl vault status\")";
             return Err(Failure::new(Exit::TempFail, text));
@@ -25,7 +26,10 @@ impl Service {
         {
             let mut held = self.vault.hold();
             let store = held.store()?;
-            held.keyring.keks(&store)?;
+            let current = held.keyring.keks(&store)?.newest().id();
+            if !give_up_backups {
+                self.refuse_lost_backups(current)?;
+            }
             match held.keyring.load(&store, KekFile::Next)? {
                 Opened::Kek(_) => (),
                 found @ (Opened::Lost(_) | Opened::Absent) => {
@@ -40,6 +44,18 @@ impl Service {
         }
         self.wrap_all()?;
         self.vault_status()
+    }
+
+    /// Refuses to destroy the only key of backups.
+    fn refuse_lost_backups(&self, kek: KekId) -> Result<(), Failure> {
+        let lost = lock(&self.database).backups_lost_with(kek)?;
+        if lost == 0 {
+            return Ok(());
+        }
+        let text = format!(
+            "backups of {lost} tenants open with KEK {kek} only, and no recovery copy of it was exported: run \"tenantctl vault recovery export\" first, or give those backups up with --give-up-backups"
+        );
+        Err(Failure::new(Exit::Config, text))
     }
 
     /// Ends a rotation of the KEK that was interrupted.
@@ -90,7 +106,7 @@ impl Service {
     }
 
     /// Ends what is under way in one vault, at least so far that `kek` holds it. A damaged record is no reason to keep an old KEK.
-    fn settle(&self, id: &TenantId, kek: KekId) -> Result<(), Failure> {
+    pub(super) fn settle(&self, id: &TenantId, kek: KekId) -> Result<(), Failure> {
         let mut held = self.vault.hold();
         let store = held.store()?;
         let keks = held.keyring.keks(&store)?;
@@ -128,6 +144,7 @@ impl Service {
         };
         // Takes its time, and nobody waits for it.
         let copy = export_kek(&kek, &passphrase)?;
+        lock(&self.database).note_recovery(kek.id())?;
         tracing::info!(kek = %kek.id(), "a recovery copy of the KEK was made");
         Ok(copy)
     }

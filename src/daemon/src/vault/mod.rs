@@ -1,5 +1,6 @@
 //! The vault as the daemon holds it: one at a time may change it, and its keys are in memory from the first use on.
 
+mod backup;
 mod gateway;
 mod heads;
 mod keyring;

@@ -1,0 +1,190 @@
+//! Restoring over a tenant that is there. Its data comes back beside what it has now, while it runs; then the two directories change
+//! names. Spec, limits and secrets are the operator's and stay as they are.
+//!
+//! Which names are there says how far it had come, so that a crash anywhere is undone from the names alone:
+//!
+//! | `NAME` | `.NAME.new` | `.NAME.old` | |
+//! |---|---|---|---|
+//! | before | restored | – | nothing was exchanged |
+//! | – | restored | before | in the midst of it |
+//! | restored | – | before | exchanged, and the gateway has not answered yet |
+
+use std::path::PathBuf;
+
+use api::RestoreSummary;
+use host::Cancel;
+use model::{Exit, Key, Kind, Owner, Resource, SpecFile, TenantId};
+use plan::{Host, Op};
+
+use super::{Opened, summary};
+use crate::failure::Failure;
+use crate::journal::lock;
+use crate::service::Service;
+use crate::state::OperationKind;
+
+const OURS: [&str; 3] = ["home", "state", "workspace"];
+
+impl Service {
+    /// Gives a tenant the data of a backup. If that fails, it runs on, or again, with what it had.
+    pub(super) fn restore_over(
+        &self,
+        id: &TenantId,
+        opened: Opened,
+        cancel: &Cancel,
+    ) -> Result<RestoreSummary, Failure> {
+        let _occupied = self.occupy(id)?;
+        let Opened { head, kek, mut data } = opened;
+        let allocation = self.existing(id)?;
+        let problems = self.differences(id, &head.label.spec)?;
+        let runs = self.systemd.unit(&id.unit())?.is_up();
+        let kind = if runs { OperationKind::Restore } else { OperationKind::RestoreStopped };
+        lock(&self.database).begin(id, kind, "")?;
+        let done = self.make_beside(id, allocation.uid).and_then(|beside| {
+            let contents = self.unpack(id, allocation.uid, beside, &mut data, cancel)?;
+            self.exchange(id)?;
+            if runs {
+                self.systemd.start(&id.unit())?;
+            }
+            Ok(contents)
+        });
+        match done {
+            Ok(contents) => {
+                lock(&self.database).become_kind(id, OperationKind::Restored)?;
+                self.finish_restore(id)?;
+                lock(&self.database).end(id)?;
+                tracing::info!(tenant = %id, from = %head.label.tenant, kek = %kek, "restored over what it had");
+                Ok(RestoreSummary {
+                    tenant: id.to_string(),
+                    replaced: true,
+                    state: self.state_word(id)?,
+                    backup: summary(&head.label, kek, head.vault.len(), contents),
+                    problems,
+                })
+            }
+            Err(failure) => {
+                tracing::error!(tenant = %id, "restore failed, going back: {failure}");
+                if let Err(second) = self.take_restore_back(id, runs) {
+                    return Err(failure.and_then(&second));
+                }
+                lock(&self.database).end(id)?;
+                Err(Failure::new(
+                    failure.exit,
+                    format!("{}: tenant {id} is as it was before", failure.sentence),
+                ))
+            }
+        }
+    }
+
+    /// What an operator should know who expects everything to be as in the backup.
+    fn differences(&self, id: &TenantId, text: &str) -> Result<Vec<String>, Failure> {
+        let then = SpecFile::parse("the spec in the backup", text)?;
+        let (now, _) = catalog::read_spec(&self.paths, id)?;
+        if then.runtime != now.runtime {
+            let text = format!(
+                "tenant {id} has runtime {}, and the backup is of runtime {}: restore it as another tenant with --as",
+                now.runtime, then.runtime
+            );
+            return Err(Failure::new(Exit::Data, text));
+        }
+        let version = |spec: &SpecFile| spec.version.clone().unwrap_or_else(|| "-".to_owned());
+        let differ = version(&then) != version(&now);
+        let text = || {
+            format!(
+                "the backup was made with version {} of runtime {}, and tenant {id} runs {}",
+                version(&then),
+                then.runtime,
+                version(&now)
+            )
+        };
+        Ok(differ.then(text).into_iter().collect())
+    }
+
+    /// A data directory beside the tenant's own, with the same owners, and within a quota of twice the tenant's: both are there for a while.
+    fn make_beside(&self, id: &TenantId, uid: u32) -> Result<PathBuf, Failure> {
+        self.remove_beside(id)?;
+        let (beside, _) = self.beside(id);
+        let mut host = self.host();
+        let top = (beside.clone(), Owner::root_for(uid), 0o750, false);
+        let three = OURS.map(|name| (beside.join(name), Owner::tenant(uid), 0o700, true));
+        for (path, owner, mode, tenant_content) in [top].into_iter().chain(three) {
+            host.perform(&Op::Make { resource: Resource::Directory { path, owner, mode, tenant_content } })?;
+        }
+        if let Some((project, bytes)) = self.quota(id)? {
+            let bytes = bytes.saturating_mul(2);
+            host.perform(&Op::Make { resource: Resource::Quota { path: beside.clone(), project, bytes } })?;
+        }
+        Ok(beside)
+    }
+
+    /// Stops the tenant and puts the restored directory in the place of its own.
+    fn exchange(&self, id: &TenantId) -> Result<(), Failure> {
+        host::stop_tenant(&self.systemd, id)?;
+        let (new, old) = self.beside(id);
+        let own = self.paths.data(id);
+        host::move_directory(&own, &old)?;
+        Ok(host::move_directory(&new, &own)?)
+    }
+
+    /// Undoes a restore that was not brought to its end, and starts the tenant if it ran.
+    pub(crate) fn take_restore_back(&self, id: &TenantId, runs: bool) -> Result<(), Failure> {
+        let (new, old) = self.beside(id);
+        let own = self.paths.data(id);
+        if host::directory_exists(&old)? {
+            host::stop_tenant(&self.systemd, id)?;
+            if host::directory_exists(&own)? {
+                host::move_directory(&own, &new)?;
+            }
+            host::move_directory(&old, &own)?;
+        }
+        self.finish_restore(id)?;
+        if runs {
+            self.systemd.start(&id.unit())?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is beside the tenant's data, and puts its quota back.
+    pub(crate) fn finish_restore(&self, id: &TenantId) -> Result<(), Failure> {
+        self.remove_beside(id)?;
+        if let Some((project, bytes)) = self.quota(id)? {
+            let path = self.paths.data(id);
+            self.host().perform(&Op::Change { resource: Resource::Quota { path, project, bytes } })?;
+        }
+        Ok(())
+    }
+
+    fn remove_beside(&self, id: &TenantId) -> Result<(), Failure> {
+        let Some(allocation) = lock(&self.database).allocation(id)? else { return Ok(()) };
+        let (new, old) = self.beside(id);
+        let mut host = self.host();
+        for top in [new, old] {
+            if !host::directory_exists(&top)? {
+                continue;
+            }
+            let three = OURS.map(|name| (top.join(name), Owner::tenant(allocation.uid), true));
+            let all = three.into_iter().chain([(top, Owner::root_for(allocation.uid), false)]);
+            for (path, owner, tenant_content) in all {
+                let resource = Resource::Directory { path, owner, mode: 0o700, tenant_content };
+                host.perform(&Op::Remove { resource })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the restored data is until it is exchanged, and where the tenant's own is from then on. No tenant's name has a dot.
+    fn beside(&self, id: &TenantId) -> (PathBuf, PathBuf) {
+        let name = id.system_name();
+        let top = self.paths.all_data();
+        (top.join(format!(".{name}.new")), top.join(format!(".{name}.old")))
+    }
+
+    /// Project and bytes of the tenant's quota, if it has one.
+    fn quota(&self, id: &TenantId) -> Result<Option<(u32, u64)>, Failure> {
+        let (_, wanted) = self.wanted_on_disk(id)?;
+        let key = Key { kind: Kind::Quota, name: self.paths.data(id).display().to_string() };
+        Ok(match wanted.world.get(&key) {
+            Some(Resource::Quota { project, bytes, .. }) => Some((*project, *bytes)),
+            Some(_) | None => None,
+        })
+    }
+}
