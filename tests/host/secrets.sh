@@ -383,50 +383,6 @@ print(s.recv(100000))'
     assert_match "$OUTPUT" 'Permission denied'
 }
 
-asked_as() { # UNIT: what a unit of this name is given, as text
-    systemd-run --quiet --wait --pipe --collect --unit="$1" -p LoadCredential=secrets:/run/tenantd/credentials.sock \
-        sh -c 'cat "$CREDENTIALS_DIRECTORY/secrets"' | tr -d '\000'
-}
-
-test_an_egress_proxy_is_given_the_secrets_of_the_proxy_and_no_gateways() {
-    local answer
-    later tenantctl secret remove alpha provider
-    later tenantctl secret remove alpha tls-key
-    later tenantctl secret remove beta provider
-    assert_ok given 'for the proxy of alpha' secret set alpha provider
-    assert_ok given 'for the proxy of beta' secret set beta provider
-    assert_ok given 'the key of alpha' secret set alpha tls-key --for file
-    answer=$(asked_as tenant-egress@alpha.service)
-    assert_match "$answer" '^tnd-cred.*providerfor the proxy of alpha$'
-    assert_no_match "$answer" 'the key of alpha|gateway|beta'
-    assert_match "$(asked_as tenant-egress@beta.service)" 'providerfor the proxy of beta$'
-    # A unit of another name is given nothing, and the journal says who asked.
-    assert_eq "$(asked_as other@alpha.service)" ""
-    assert_match "$(journalctl -u tenantd-credentials -n 3 -o cat)" 'refused: ".*/unit/other@alpha.service/secrets" is no gateway and no egress proxy'
-    # The gateway has the others: its own among them, and none of the proxy's.
-    assert_ok tenantctl restart alpha
-    answer=$(tr -d '\000' </run/credentials/tenant@alpha.service/secrets)
-    assert_match "$answer" 'tls-keythe key of alpha'
-    assert_match "$answer" 'gateway[0-9a-f]{32}'
-    assert_no_match "$answer" 'for the proxy'
-}
-
-test_what_opens_secrets_is_neither_swapped_out_nor_looked_into() {
-    local pid look=(setpriv --inh-caps=-all --bounding-set=-all,+dac_override) control
-    assert_ok systemctl restart tenant@alpha
-    pid=$(systemctl show -P MainPID tenantd-credentials)
-    [ "$(awk '/^VmLck:/ {print $2}' "/proc/$pid/status")" -gt 0 ] || fail "nothing of process $pid is locked"
-    assert_no_match "$(journalctl -u tenantd-credentials -b -o cat)" 'cannot lock'
-    # Not dumpable: root without CAP_SYS_PTRACE does not see it, and sees another process of root's.
-    "${look[@]}" sleep 60 &
-    control=$!
-    later kill "$control"
-    eventually 10 grep -q sleep "/proc/$control/cmdline"
-    assert_ok "${look[@]}" cat "/proc/$control/environ"
-    assert_fails "${look[@]}" cat "/proc/$pid/environ"
-    assert_match "$OUTPUT" 'Permission denied|Operation not permitted'
-}
-
 test_a_vault_that_others_could_read_is_refused() {
     assert_ok given value secret set alpha token
     later tenantctl secret remove alpha token
