@@ -135,14 +135,17 @@ test_a_purge_asks_nothing_removes_what_tenantd_made_and_keeps_the_tenants_data()
     in_cell alpha sh -c 'echo kept >workspace/note'
     assert_ok apt purge tenantd
     assert_match "$OUTPUT" "tenants' data stays in /var/lib/tenants"
+    # Each tenant has a secret, its gateway's own.
+    assert_match "$OUTPUT" "tenants' sealed secrets stay in /var/lib/tenantd/vault"
+    assert_eq "$(ls -A /var/lib/tenantd)" vault
     assert_eq "$(left_of_tenants)" ""
     assert_eq "$(cat /var/lib/tenants/alpha/workspace/note)" kept
     assert_eq "$(getent passwd t-alpha t-beta)" ""
     # By name, everywhere but in what is not tenantd's: the tests, the administrator's .deb, apt's and dpkg's own records.
-    assert_eq "$(find / -xdev \( -path /opt -o -path /root -o -path /tmp -o -path /var/lib/tenants -o -path /var/log \
+    assert_eq "$(find / -xdev \( -path /opt -o -path /root -o -path /tmp -o -path /var/lib/tenants -o -path /var/lib/tenantd -o -path /var/log \
         -o -path /var/lib/apt -o -path /var/cache -o -path /proc -o -path /sys \) -prune -o \
         \( -name '*tenant*' -o -name 't-alpha*' -o -name '50????.user' \) -print)" "" "left behind"
-    rm -rf /var/lib/tenants
+    rm -rf /var/lib/tenants /var/lib/tenantd
 }
 
 test_a_purge_removes_the_tenants_data_when_the_settings_say_so() {
@@ -150,6 +153,7 @@ test_a_purge_removes_the_tenants_data_when_the_settings_say_so() {
     printf '[purge]\ntenant_data = true # decided by the administrator\n' >>/etc/tenantd/tenantd.toml
     assert_ok apt purge tenantd
     assert_fails test -e /var/lib/tenants
+    assert_fails test -e /var/lib/tenantd
     assert_fails test -e /etc/tenantd
 }
 
@@ -162,5 +166,5 @@ test_a_purge_leaves_accounts_and_units_of_others_alone() {
     assert_ok apt purge tenantd
     assert_match "$(getent passwd t-other)" '^t-other:'
     assert_match "$(ip netns list)" 't-other'
-    rm -rf /etc/userdb/t-other.user /etc/userdb/530000.user /var/lib/tenants
+    rm -rf /etc/userdb/t-other.user /etc/userdb/530000.user /var/lib/tenants /var/lib/tenantd
 }
