@@ -12,7 +12,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, geteuid, unlinkat};
 
-use crate::StoreError;
+use crate::{StoreError, fault};
 
 /// More than any file of the vault has.
 const LONGEST: u64 = 128 * 1024;
@@ -64,12 +64,9 @@ impl Directory {
         Ok(self.all()?.into_iter().filter(|name| !name.starts_with('.')).collect())
     }
 
-    /// Removes what interrupted writes left.
+    /// Removes what interrupted writes and removals left.
     pub(crate) fn sweep(&self) -> Result<(), StoreError> {
-        for name in self.all()?.iter().filter(|name| name.starts_with('.')) {
-            self.unlink(name, UnlinkatFlags::NoRemoveDir)?;
-        }
-        Ok(())
+        self.all()?.iter().filter(|name| name.starts_with('.')).try_for_each(|name| self.erase(name))
     }
 
     /// The bytes of a file, if it is there.
@@ -82,9 +79,12 @@ impl Directory {
 
     /// Gives a file another name, on the disk when this returns. What had that name is gone.
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        let failed = |error: io::Error| StoreError::io("rename", &self.path.join(from))(error);
+        fault::point().map_err(failed)?;
         renameat(&self.descriptor, from, &self.descriptor, to)
             .and_then(|()| fsync(&self.descriptor))
-            .map_err(StoreError::io("rename", &self.path.join(from)))
+            .map_err(|errno| failed(errno.into()))?;
+        fault::point().map_err(failed)
     }
 
     /// At most `most` bytes from the beginning of a file, and how many it has.
@@ -118,6 +118,7 @@ impl Directory {
     /// Gives a file these bytes: all of them or none, and on the disk when this returns.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.path.join(name);
+        fault::point().map_err(StoreError::io("write", &path))?;
         let new = format!(".{name}");
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
@@ -130,13 +131,31 @@ impl Directory {
             self.unlink(&new, UnlinkatFlags::NoRemoveDir).ok();
             return Err(StoreError::io("write", &path)(error));
         }
+        fault::point().map_err(StoreError::io("write", &path))?;
         renameat(&self.descriptor, new.as_str(), &self.descriptor, name)
             .and_then(|()| fsync(&self.descriptor))
-            .map_err(StoreError::io("write", &path))
+            .map_err(StoreError::io("write", &path))?;
+        fault::point().map_err(StoreError::io("write", &path))
     }
 
-    /// Removes a file, overwritten first; gone from the disk, as far as a file system can promise that, when this returns.
+    /// Removes a file, overwritten first; gone from the disk, as far as a file system can promise that, when this returns. It loses its
+    /// name before its bytes: one that is half overwritten would be taken for a damaged one after a crash.
     pub(crate) fn remove(&self, name: &str) -> Result<(), StoreError> {
+        let path = self.path.join(name);
+        fault::point().map_err(StoreError::io("remove", &path))?;
+        let hidden = if name.starts_with('.') { name.to_owned() } else { format!(".{name}") };
+        match renameat(&self.descriptor, name, &self.descriptor, hidden.as_str()) {
+            Ok(()) => fsync(&self.descriptor).map_err(StoreError::io("remove", &path))?,
+            Err(Errno::ENOENT) => return Ok(()),
+            Err(errno) => return Err(StoreError::io("remove", &path)(errno)),
+        }
+        fault::point().map_err(StoreError::io("remove", &path))?;
+        self.erase(&hidden)?;
+        fault::point().map_err(StoreError::io("remove", &path))
+    }
+
+    /// Overwrites a file and takes its name away.
+    fn erase(&self, name: &str) -> Result<(), StoreError> {
         let path = self.path.join(name);
         let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let overwritten = openat(&self.descriptor, name, flags, Mode::empty())
@@ -147,6 +166,7 @@ impl Directory {
                 file.write_all(&zeros)?;
                 file.sync_all()
             });
+        fault::point().map_err(StoreError::io("overwrite", &path))?;
         self.unlink(name, UnlinkatFlags::NoRemoveDir)?;
         // A link is not followed: what it leads to is none of the vault's.
         let harmless = [Errno::ENOENT, Errno::ELOOP].map(|errno| Some(errno as i32));

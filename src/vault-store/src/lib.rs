@@ -6,6 +6,7 @@
 
 mod directory;
 mod error;
+mod fault;
 mod store;
 mod tenant;
 #[cfg(test)]

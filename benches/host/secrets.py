@@ -1,0 +1,118 @@
+#!/usr/bin/python3
+"""Times the vault on a booted host, as root: `secret list` of many secrets, and the start of a unit with and without the credential that
+brings a gateway its secrets, with tenant-credentials running."""
+import os, pathlib, socket, sqlite3, statistics, subprocess, sys, time
+
+from measure import Failed, bench, brief, progress, promises, run, table, timed
+
+MANY = 10_000
+VAULT = pathlib.Path("/var/lib/tenantd/vault")
+SOCKET = "/run/tenantd/credentials.sock"
+UNITS = pathlib.Path("/run/systemd/system")
+
+
+def fill(tenant, size):
+    """Gives a tenant MANY secrets of `size` bytes: one that is set, and copies of its record under other names, as a list cannot tell
+    them apart. The database has a row for each, as it would."""
+    run("tenantctl", "secret", "set", tenant, "first", text="x" * size)
+    record = next((VAULT / tenant).glob("secret.first.*")).read_bytes()
+    names = [f"secret-number-{n}" for n in range(1, MANY)]
+    for name in names:
+        path = VAULT / tenant / f"secret.{name}.1"
+        path.write_bytes(record)
+        path.chmod(0o600)
+    with sqlite3.connect("/var/lib/tenantd/state.db") as database:
+        database.executemany("INSERT INTO secret (tenant, name, version, changed) VALUES (?, ?, 1, ?)",
+                             [(tenant, name, time.time()) for name in names])
+
+
+def listing(tenant, rounds):
+    seen = [timed("sh", "-c", f"tenantctl secret list {tenant} >/dev/null") for _ in range(rounds)]
+    shown = run("tenantctl", "secret", "list", tenant).count("\n") - 1
+    if shown != MANY:
+        raise Failed(f"secret list shows {shown} secrets, not {MANY}")
+    return seen
+
+
+def lists(rounds):
+    nothing = [timed("sh", "-c", "tenantctl secret list alpha >/dev/null") for _ in range(rounds)]
+    rows = {"one without any": nothing}
+    fill("alpha", 40)
+    rows[f"{MANY} of 40 bytes"] = listing("alpha", rounds)
+    fill("beta", 4096)
+    rows[f"{MANY} of 4 KiB"] = listing("beta", rounds)
+    return rows
+
+
+def empty(tenant):
+    for path in (VAULT / tenant).glob("secret.*"):
+        path.unlink()
+    with sqlite3.connect("/var/lib/tenantd/state.db") as database:
+        database.execute("DELETE FROM secret WHERE tenant = ?", [tenant])
+
+
+def unit(instance, credential):
+    (UNITS / f"tenant@{instance}.service").write_text(f"[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=oneshot\nExecStart=/bin/true\n{credential}\n")
+
+
+def asked():
+    """Milliseconds of an answer as PID 1 would ask for it."""
+    begun = time.monotonic()
+    with socket.socket(socket.AF_UNIX) as link:
+        link.bind(f"\0{os.urandom(8).hex()}/unit/tenant@alpha.service/secrets")
+        link.connect(SOCKET)
+        bytes_ = b"".join(iter(lambda: link.recv(65536), b""))
+    took = (time.monotonic() - begun) * 1e3
+    if b"the value of the benchmark" not in bytes_:
+        raise Failed(f"tenant-credentials answered {len(bytes_)} bytes without the secret")
+    return took
+
+
+def delivery(rounds):
+    """The same unit without a credential, with one from a file, and with the gateway's from the socket, in turn."""
+    run("tenantctl", "secret", "set", "alpha", "token", "--for", "file", text="the value of the benchmark")
+    run("systemctl", "stop", "tenant@alpha", "tenant@beta")
+    kinds = {"no credential": ("beta", ""), "one from a file": ("gamma", "LoadCredential=secrets:/etc/hostname"),
+             "a tenant's secrets from the socket": ("alpha", f"LoadCredential=secrets:{SOCKET}")}
+    for instance, credential in kinds.values():
+        unit(instance, credential)
+    seen = {kind: [] for kind in kinds}
+    seen["the answer alone, asked by a script"] = []
+    try:
+        run("systemctl", "daemon-reload")
+        asked()
+        for _ in range(rounds):
+            for kind, (instance, _) in kinds.items():
+                seen[kind].append(timed("systemctl", "start", f"tenant@{instance}.service"))
+            seen["the answer alone, asked by a script"].append(asked())
+    finally:
+        for instance, _ in kinds.values():
+            (UNITS / f"tenant@{instance}.service").unlink()
+        run("systemctl", "daemon-reload")
+    return seen
+
+
+def main():
+    rounds = int(sys.argv[1])
+    given = delivery(rounds)
+    progress("secrets were delivered; filling vaults")
+    run("tenantctl", "secret", "remove", "alpha", "token")
+    try:
+        listed = lists(max(rounds // 4, 3))
+    finally:
+        for tenant in ("alpha", "beta"):
+            empty(tenant)
+        subprocess.run(["systemctl", "start", "tenant@alpha", "tenant@beta"], check=True)
+    table("start of a unit that does nothing", given, digits=2)
+    table("tenantctl secret list", listed)
+    none, file, secrets = (given[kind] for kind in list(given)[:3])
+    costs = lambda values: [with_one - without for with_one, without in zip(values, none)]
+    many, large = listed[f"{MANY} of 40 bytes"], listed[f"{MANY} of 4 KiB"]
+    promises("secrets", [
+        (f"`tenantctl secret list` of a tenant with {MANY:,} secrets in at most 0.2 s", statistics.median(many), 200,
+         f"{brief(many, digits=0)}; of 4 KiB each {statistics.median(large):.0f} ms"),
+        ("secrets reach a unit at its start in at most 5 ms, with tenant-credentials running", statistics.median(costs(secrets)), 5,
+         f"{brief(costs(secrets))} more than the same unit without; a credential from a file costs {statistics.median(costs(file)):.1f}")])
+
+
+bench(main)

@@ -1,0 +1,4 @@
+# The vault: a list of many secrets, and how long a gateway's secrets take to reach its unit. ROUNDS, 40 if not said.
+# variant: plain
+# shellcheck shell=bash
+exec python3 "$(dirname "$0")/secrets.py" "${1:-40}"
