@@ -25,7 +25,7 @@ deb_current() {
 # package_sources: the files that make up the package, NUL-separated, relative to the checkout.
 package_sources() {
     git -c safe.directory='*' -C "$CHECKOUT" ls-files -z --cached --others --exclude-standard -- \
-        ':!tests/host' ':!tests/run' ':!tests/support/rig' ':!.ci' ':!packaging/try' ':!benches' ':!fuzz'
+        ':!tests/host' ':!tests/run' ':!tests/support/rig' ':!.ci' ':!packaging/try' ':!benches' ':!tests/fuzz'
 }
 
 deb_make() {

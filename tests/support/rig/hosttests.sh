@@ -53,7 +53,9 @@ hosts_at_once() {
 # host_test_group GROUP: boot one host for the files of a group (lines "GROUP FILE" on standard input) and run them.
 host_test_group() {
     local wanted=$1 where=$RIG_KIND-$RIG_SUITE name group file files=() status=0
+    # The name of a machine is that of a host: without underscores.
     name=$where-${1#*:}
+    name=${name//_/-}
     while read -r group file; do
         [ "$group" != "$wanted" ] || files+=("/opt/rig/host/${file##*/}")
     done

@@ -1,0 +1,5 @@
+//! What the fuzz targets call. Files of this crate are also tests of the crates they are about, over the seeds (`corpus/`).
+#![forbid(unsafe_code)]
+
+pub mod formats;
+pub mod sealed;
