@@ -285,6 +285,20 @@ fn made() -> impl Strategy<Value = Made> {
     ]
 }
 
+/// Those of `tests/fuzz`: one as it is packed, one before it is compressed.
+#[test]
+fn the_seeds_of_the_fuzz_targets_are_whole_archives_and_no_part_of_them_is() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus");
+    let packed = std::fs::read(corpus.join("archive/seed")).unwrap();
+    let tar = zstd::encode_all(&std::fs::read(corpus.join("tar/seed")).unwrap()[..], 1).unwrap();
+    for seed in [packed, tar] {
+        check(&seed[..]).unwrap();
+        for end in 0..seed.len() {
+            check(&seed[..end]).unwrap_err();
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
 

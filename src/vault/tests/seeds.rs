@@ -21,6 +21,8 @@ use vault::{
     Kek, Kind, Listing, Passphrase, Sealer, Secret, SecretName, Step, Unopened, export_kek, import_kek,
 };
 
+type Act<'a> = &'a dyn Fn(&[u8]);
+
 fn corpus(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus").join(target).join("seed")
 }
@@ -84,7 +86,7 @@ fn the_seeds_open_and_what_is_fuzzed_holds_for_them_cut_anywhere_or_with_bits_tu
     assert_eq!(model::delivery::read(&seed("delivery")).unwrap().len(), 1);
 
     let act_on_record = |bytes: &[u8]| sealed::record(&dek, bytes);
-    let targets: [(&str, &dyn Fn(&[u8])); 7] = [
+    let targets: [(&str, Act); 7] = [
         ("record", &act_on_record),
         ("dek", &sealed::dek),
         ("listing", &sealed::listing),
