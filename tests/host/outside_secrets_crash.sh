@@ -15,5 +15,5 @@ test_secrets_survive_a_daemon_that_dies_anywhere_in_a_rotation() {
     boot crash-secrets tenants
     host_put crash-secrets "$(mortal_daemon)" /opt/mortal
     host_run crash-secrets bash /opt/rig/host/crash/every_point_of_the_vault.sh \
-        set 8 remove 8 rotate-dek 16 rotate-kek 11 import 3 import-lost 5
+        set 7 remove 7 rotate-dek 13 rotate-kek 11 import 3 import-lost 5
 }

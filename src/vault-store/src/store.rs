@@ -37,7 +37,7 @@ impl KekFile {
 /// The directory of the vault.
 #[derive(Debug)]
 pub struct VaultStore {
-    root: Directory,
+    pub(crate) root: Directory,
 }
 
 impl VaultStore {
@@ -82,6 +82,13 @@ impl VaultStore {
             .find(&tenant.system_name())?
             .map(|directory| TenantVault::read(tenant.clone(), directory))
             .transpose()
+    }
+
+    /// The same, to be changed: what an interrupted change left is gone.
+    pub fn find_to_change(&self, tenant: &TenantId) -> Result<Option<TenantVault>, StoreError> {
+        let found = self.find(tenant)?;
+        found.iter().try_for_each(TenantVault::sweep)?;
+        Ok(found)
     }
 
     /// The vault of a tenant, made with its first DEK if it has none.

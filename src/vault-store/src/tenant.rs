@@ -28,6 +28,10 @@ impl TenantVault {
         &self.listing
     }
 
+    pub(crate) fn sweep(&self) -> Result<(), StoreError> {
+        self.directory.sweep()
+    }
+
     /// Makes the first DEK, if nothing at all is there.
     pub(crate) fn begin(&mut self, keks: &Keks) -> Result<(), StoreError> {
         match self.listing.create(keks) {

@@ -25,6 +25,14 @@ pub(crate) fn may_go_on() -> io::Result<()> {
     Ok(())
 }
 
+impl VaultStore {
+    /// What interrupted changes left of a tenant's files.
+    fn hidden(&self, tenant: &TenantId) -> Vec<String> {
+        let directory = self.root.find(&tenant.system_name()).unwrap().unwrap();
+        directory.all().unwrap().into_iter().filter(|name| name.starts_with('.')).collect()
+    }
+}
+
 fn keks() -> Keks {
     Keks::new(Kek::from_bytes(&[7; 32]).unwrap(), None)
 }
@@ -139,8 +147,9 @@ fn another_kek_takes_over_after_an_end_at_any_point() {
 fn a_removal_and_a_destruction_end_after_an_end_at_any_point() {
     let remove = |store: &VaultStore| store.find_or_make(&acme(), &keks())?.remove(&keks(), &name("one"));
     at_every_point(remove, |store, _| {
-        let mut vault = store.find_or_make(&acme(), &keks()).unwrap();
+        let mut vault = store.find_to_change(&acme()).unwrap().unwrap();
         vault.remove(&keks(), &name("one")).unwrap();
+        assert!(store.hidden(&acme()).is_empty());
         assert_eq!(value(&vault, &keks(), "one"), None);
         assert_eq!(value(&vault, &keks(), "two").as_deref(), Some("value of two"));
     });

@@ -45,7 +45,7 @@ version() { # TENANT NAME
         python3 -c 'import json,sys; print(next((s["version"] for s in json.load(sys.stdin) if s["name"] == sys.argv[1]), 0))' "$2"
 }
 set_secret() { printf '%s' "$3" | tenantctl secret set "$1" "$2" --for file >/dev/null 2>&1; }
-answered() { python3 /root/ask.py "$1" | tr -d '\0' | strings -n 4; }
+answered() { python3 /root/ask.py "$1" | tr -d '\0'; }
 holds() { # TENANT VALUE…: each is given to the gateway
     local tenant=$1 found value
     shift

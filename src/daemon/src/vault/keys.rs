@@ -110,7 +110,7 @@ impl Service {
         let mut held = self.vault.hold();
         let store = held.store()?;
         let keks = held.keyring.keks(&store)?;
-        let Some(mut vault) = store.find(id)? else { return Ok(()) };
+        let Some(mut vault) = store.find_to_change(id)? else { return Ok(()) };
         match vault.settle(keks) {
             Err(error) if vault.listing().is_held_by(kek) => {
                 tracing::warn!(tenant = %id, "{error}");

@@ -104,7 +104,7 @@ impl Service {
         let mut held = self.vault.hold();
         let store = held.store()?;
         let noted = lock(&self.database).secret_heads(id)?.contains_key(name.as_str());
-        let vault = store.find(id)?;
+        let vault = store.find_to_change(id)?;
         // One that bears tenantd's own name since before that was its own may go.
         if !vault.as_ref().is_some_and(|vault| is_somebodys(vault, &name)) {
             refuse_own(id, &name)?;
