@@ -2,6 +2,7 @@
 # Benchmarks: benches/host/*.sh, each run as root in a fresh nspawn host. They print their own tables and assert no time; one that
 # could not measure what it is for fails. A file may say at its top
 #   # level: bare|package|tenants|openclaw   what its host starts with (tenants if not said; see host.sh)
+#   # example: CRATE/NAME                     an example of a crate, built for release, that it finds beside itself
 #   # variant: plain|bench                   whether the host has the peers it is compared with (bench if not said)
 
 # benchmarks [FILTER [ARGUMENT…]]: run those whose file name matches the regular expression, with these arguments.
@@ -26,11 +27,17 @@ benchmarks() {
 
 # benchmark NAME FILE ARGUMENT…: run one in a host of its own.
 benchmark() {
-    local name=$1 file=$2 host=bench-$1 status=0
+    local name=$1 file=$2 host=bench-$1 status=0 example
     shift 2
     host_boot "$host" nspawn "${TENANTD_SUITE:-bookworm}" "$(test_file_says "$file" level tenants)" \
         "$(test_file_says "$file" variant bench)" </dev/null >&2 || die "the benchmark host did not boot"
     host_put "$host" "$CHECKOUT/benches/host" /opt/rig || return
+    example=$(test_file_says "$file" example "")
+    if [ -n "$example" ]; then
+        shown_on_failure "cargo build" cargo build --manifest-path "$CHECKOUT/Cargo.toml" --release --locked -p "${example%/*}" \
+            --example "${example#*/}" || return
+        host_put "$host" "${CARGO_TARGET_DIR:-$CHECKOUT/target}/release/examples/${example#*/}" /opt/rig/host || return
+    fi
     host_run "$host" env BENCH_LOAD="$BENCH_LOAD" BENCH_COMMIT="$BENCH_COMMIT" bash "/opt/rig/host/$name.sh" "$@" </dev/null || status=$?
     host_stop "$host"
     return "$status"
