@@ -141,6 +141,7 @@ test_tenantd_leaves_no_core_file() {
     [ -n "$(cores)" ] || fail "not even the control left a core file"
     find / -maxdepth 1 -name 'core*' -type f -delete
     pid=$(main_pid tenantd)
+    assert_eq "$(awk '/^Max core file size/ { print $5 $6 }' "/proc/$pid/limits")" 00
     # It has a limit of its own; not even without it, where root may lift it.
     prlimit --pid "$pid" --core=unlimited || echo "this host does not let it have more"
     dies "$pid"
