@@ -51,3 +51,24 @@ test_what_opens_secrets_is_neither_swapped_out_nor_looked_into() {
     assert_fails "${look[@]}" cat "/proc/$pid/environ"
     assert_match "$OUTPUT" 'Permission denied|Operation not permitted'
 }
+
+test_a_changed_secret_reaches_a_gateway_that_runs_when_that_is_asked_for() {
+    local pid
+    delivered() { cat "/proc/$(systemctl show -P MainPID tenant@alpha)/root/run/tenantd/secrets/$1"; }
+    printf one | tenantctl secret set alpha token --for file
+    later tenantctl secret remove alpha token
+    rotate() { printf '%s' "$1" | tenantctl secret rotate alpha token "${@:2}"; }
+    pid=$(systemctl show -P MainPID tenant@alpha)
+    assert_ok rotate two
+    assert_match "$OUTPUT" 'when it starts the next time'
+    assert_eq "$(systemctl show -P MainPID tenant@alpha)" "$pid"
+    assert_ok rotate three --restart
+    assert_match "$OUTPUT" 'Restarting the gateway of tenant alpha'
+    assert_eq "$(delivered token)" three
+    # One that is stopped is not started by it.
+    tenantctl stop alpha
+    later tenantctl start alpha
+    assert_ok rotate four --restart
+    assert_match "$OUTPUT" 'does not run'
+    assert_eq "$(systemctl is-active tenant@alpha || true)" inactive
+}

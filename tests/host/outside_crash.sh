@@ -1,4 +1,4 @@
-# tenantd killed before every step of create, set and delete: what was being made is gone or finished, and nobody else notices.
+# tenantd killed before every step of create, set, delete, backup and restore: what was being made is gone or finished, and nobody else notices.
 # shellcheck shell=bash
 # level: tenants
 # hosts: nspawn
@@ -27,4 +27,16 @@ test_a_change_killed_at_any_step_is_finished() {
 
 test_a_delete_killed_at_any_step_is_finished() {
     kill_at_every_step crash-delete delete
+}
+
+test_a_backup_killed_at_any_step_leaves_the_tenant_running() {
+    kill_at_every_step crash-backup backup
+}
+
+test_a_restore_killed_at_any_step_leaves_the_old_data_or_the_restored() {
+    kill_at_every_step crash-restore restore
+}
+
+test_a_tenant_made_from_a_backup_is_whole_or_not_there() {
+    kill_at_every_step crash-clone clone
 }

@@ -42,7 +42,9 @@ pub enum HeadError {
     #[error("the backup has format {0}, and this tenantd reads {FORMAT}: install a newer tenantd")]
     Newer(u8),
     /// More than is ever read back.
-    #[error("the vault of this tenant has more than 16 MiB, which no backup takes: remove secrets it no longer needs")]
+    #[error(
+        "the vault of this tenant has more than 16 MiB, which no backup takes: remove secrets it no longer needs"
+    )]
     TooLarge,
 }
 
@@ -203,8 +205,7 @@ mod tests {
 
     #[test]
     fn a_vault_that_could_not_be_read_back_is_not_written() {
-        let large: Vec<VaultFile> =
-            (0..200).map(|n| (format!("secret.a.{n}"), vec![0; 100_000])).collect();
+        let large: Vec<VaultFile> = (0..200).map(|n| (format!("secret.a.{n}"), vec![0; 100_000])).collect();
         let head = Head { label: label(), vault: large };
         assert!(matches!(head.write(&mut Vec::new()), Err(HeadError::TooLarge)));
     }

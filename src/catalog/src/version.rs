@@ -16,7 +16,9 @@ pub fn write_version(text: &str, version: &str) -> String {
 
 /// The spec's text for another tenant. Everything else stays as it is, comments too.
 pub fn write_id(text: &str, id: &TenantId) -> Option<String> {
-    let is_id = |line: &str| line.trim_start().strip_prefix("id").is_some_and(|rest| rest.trim_start().starts_with('='));
+    let is_id = |line: &str| {
+        line.trim_start().strip_prefix("id").is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
     let mut in_front = true;
     let lines = text.lines().map(|line| {
         // A key of the same name in a table is another one.
@@ -56,7 +58,8 @@ mod tests {
     #[test]
     fn a_spec_is_given_to_another_tenant_and_keeps_its_comments() {
         let other: TenantId = "beta".parse().unwrap();
-        let text = "version = \"1\"\n# Acme\nid = \"acme\"\nruntime = \"openclaw\"\n[environment]\nid = \"kept\"\n";
+        let text =
+            "version = \"1\"\n# Acme\nid = \"acme\"\nruntime = \"openclaw\"\n[environment]\nid = \"kept\"\n";
         assert_eq!(write_id(text, &other).unwrap(), text.replace("\"acme\"", "\"beta\""));
         assert_eq!(write_id("runtime = \"openclaw\"\n", &other), None);
     }

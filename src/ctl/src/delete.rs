@@ -17,7 +17,8 @@ pub(crate) async fn delete(session: &mut Session, arguments: &DeleteArgs) -> End
         confirm(session, tenant)?;
     }
     let daemon = session.daemon().await?;
-    let work = daemon.delete_tenant(tenant.as_str(), arguments.keep_data, arguments.destroy, arguments.dry_run);
+    let work =
+        daemon.delete_tenant(tenant.as_str(), arguments.keep_data, arguments.destroy, arguments.dry_run);
     let answer = progress::follow(session, &daemon, tenant.as_str(), work).await?;
     let outcome = outcome(tenant.as_str(), &answer)?;
     let data = session.paths.data(tenant);

@@ -1,6 +1,7 @@
 //! `secret …`: values sealed for a tenant. They go in and never come back.
 
-use api::SecretSummary;
+use api::{SecretSummary, Summary};
+use model::TenantId;
 use zbus::zvariant::Fd;
 
 use crate::cli::{SecretArgs, SecretFor, SecretVerb};
@@ -12,13 +13,13 @@ use crate::session::Session;
 /// Does one verb.
 pub(crate) async fn secret(session: &mut Session, verb: SecretVerb) -> Ended {
     match verb {
-        SecretVerb::Set { secret, kind, from } => {
+        SecretVerb::Set { secret, kind, from, restart } => {
             let value = conceal::value(session, from.as_deref())?;
-            set(session, &secret, word(kind), Fd::from(value)).await
+            set(session, &secret, word(kind), Fd::from(value), restart).await
         }
-        SecretVerb::Rotate { secret, from } => {
+        SecretVerb::Rotate { secret, from, restart } => {
             let value = conceal::value(session, from.as_deref())?;
-            set(session, &secret, "", Fd::from(value)).await
+            set(session, &secret, "", Fd::from(value), restart).await
         }
         SecretVerb::List { tenant } => {
             let answer = session.vault().await?.list_secrets(tenant.as_str()).await?;
@@ -43,7 +44,7 @@ fn word(kind: SecretFor) -> &'static str {
     }
 }
 
-async fn set(session: &mut Session, secret: &SecretArgs, kind: &str, value: Fd<'_>) -> Ended {
+async fn set(session: &mut Session, secret: &SecretArgs, kind: &str, value: Fd<'_>, restart: bool) -> Ended {
     let daemon = session.vault().await?;
     let answer = daemon.set_secret(secret.tenant.as_str(), &secret.name, kind, value).await?;
     let set: SecretSummary =
@@ -56,12 +57,29 @@ async fn set(session: &mut Session, secret: &SecretArgs, kind: &str, value: Fd<'
             set.version
         )
     })?;
-    if set.kind != "proxy" {
+    if set.kind == "proxy" {
+        return Ok(0);
+    }
+    if restart {
+        take_up(session, &secret.tenant).await?;
+    } else {
         let next =
             format!("Its gateway gets it when it starts the next time: tenantctl restart {}", secret.tenant);
         session.note(&next)?;
     }
     Ok(0)
+}
+
+/// Lets a gateway that runs start again; one that does not gets the secret when it starts.
+async fn take_up(session: &mut Session, tenant: &TenantId) -> Result<(), Failure> {
+    let daemon = session.daemon().await?;
+    let list: Vec<Summary> = serde_json::from_str(&daemon.list_tenants().await?)
+        .map_err(|error| Failure::foreign_answer("tenants", &error))?;
+    if !list.iter().any(|line| line.id == tenant.as_str() && line.state == "active") {
+        return session.note("Its gateway does not run; it gets it when it starts.");
+    }
+    session.note(&format!("Restarting the gateway of tenant {tenant}, so that it gets it."))?;
+    Ok(daemon.restart_tenant(tenant.as_str()).await?)
 }
 
 fn render(secrets: &[SecretSummary], width: usize, palette: Palette, now: u64) -> String {

@@ -31,10 +31,15 @@ impl Journal for StepJournal<'_> {
         let percent = (number.saturating_sub(1) * 100).checked_div(total).unwrap_or(0);
         (self.progress)(u32::try_from(percent).unwrap_or(100), &text);
         tracing::debug!(tenant = %self.tenant, number, total, "{text}");
-        #[cfg(feature = "fault-injection")]
-        crate::fault::die_at_step();
+        may_die();
         Ok(())
     }
+}
+
+/// Where a test may let the daemon die.
+pub(crate) fn may_die() {
+    #[cfg(feature = "fault-injection")]
+    crate::fault::die_at_step();
 }
 
 /// The database. A thread that panicked while holding it ended the process (`panic = "abort"`), so poison cannot be seen.

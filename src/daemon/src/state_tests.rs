@@ -125,7 +125,10 @@ fn the_gateways_secrets_of_schema_2_are_gone_from_the_file_and_everything_else_s
 fn a_database_of_an_older_tenantd_is_brought_up_to_date() {
     let (dir, mut database) = open();
     database.set_pin("openclaw", Some("2026.9.6")).unwrap();
-    database.connection.execute_batch("DROP TABLE secret; DROP TABLE allocation").unwrap();
+    database
+        .connection
+        .execute_batch("DROP TABLE secret; DROP TABLE allocation; DROP TABLE backup; DROP TABLE recovery")
+        .unwrap();
     let first = SCHEMA_2.split_inclusive(';').next().unwrap();
     database.connection.execute_batch(&format!("{first} PRAGMA user_version = 1")).unwrap();
     drop(database);

@@ -116,7 +116,9 @@ fn transient(tenant: &TenantId, task: &ArchiveTask, stream: OwnedFd, stderr: Own
     let shown = |path: &Path| path.display().to_string();
     let bind = |path: &Path| vec![(shown(path), shown(path), false, 0)];
     let (verb, stream_property, mut argv) = match task {
-        ArchiveTask::Pack { directory, .. } => ("pack", "StandardOutputFileDescriptor", vec![shown(directory)]),
+        ArchiveTask::Pack { directory, .. } => {
+            ("pack", "StandardOutputFileDescriptor", vec![shown(directory)])
+        }
         ArchiveTask::Unpack { directory, .. } => {
             ("unpack", "StandardInputFileDescriptor", vec![shown(directory)])
         }
@@ -236,6 +238,9 @@ mod tests {
         assert_eq!(said(libc::CLD_KILLED, 9, "half a").unwrap_err().0, Exit::Os);
         assert_eq!(said(libc::CLD_EXITED, 65, "").unwrap_err().0, Exit::Os);
         go.cancel();
-        assert_eq!(verdict("u", &ended(libc::CLD_EXITED, 0), String::new(), &go).unwrap_err().exit, Exit::TempFail);
+        assert_eq!(
+            verdict("u", &ended(libc::CLD_EXITED, 0), String::new(), &go).unwrap_err().exit,
+            Exit::TempFail
+        );
     }
 }

@@ -41,5 +41,5 @@ pub use memory::lock_memory;
 pub use outflow::Outflow;
 pub use real::RealHost;
 pub use still::{freeze_tenant, stop_tenant, thaw_tenant};
-pub use tree::{directory_exists, move_directory};
 pub use systemd::{Brief, Systemd, UnitStatus};
+pub use tree::{directory_exists, move_directory};

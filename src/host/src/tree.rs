@@ -75,7 +75,8 @@ pub(crate) fn remove_empty(path: &Path) -> Result<bool, HostError> {
 /// Gives a directory of root's another name in the same directory; nothing that is there already is replaced.
 pub fn move_directory(from: &Path, to: &Path) -> Result<(), HostError> {
     let failed = |errno| os("rename into place", to, errno);
-    let ((Some(parent), name), (Some(other), new)) = (Anchor::parent_of(from)?, Anchor::parent_of(to)?) else {
+    let ((Some(parent), name), (Some(other), new)) = (Anchor::parent_of(from)?, Anchor::parent_of(to)?)
+    else {
         return Err(failed(Errno::ENOENT));
     };
     renameat2(&parent, name.as_os_str(), &other, new.as_os_str(), RenameFlags::RENAME_NOREPLACE)

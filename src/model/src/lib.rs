@@ -32,6 +32,8 @@ pub use id::{IdError, TenantId};
 pub use limits::{ByteSize, CpuQuota, LimitError, Limits};
 pub use paths::{Paths, cell};
 pub use resource::{Account, Content, Key, Kind, Owner, PropertyValue, Resource};
-pub use settings::{BackupSettings, AddressPool, Defaults, Pools, Purge, Registries, Settings, SettingsError, UidPool};
+pub use settings::{
+    AddressPool, BackupSettings, Defaults, Pools, Purge, Registries, Settings, SettingsError, UidPool,
+};
 pub use spec::{Spec, SpecError, SpecFile, check_variable, variable_of_secret};
 pub use world::World;

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs in a host with a daemon that dies before step N: every_step.sh create|change|delete.
+# Runs in a host with a daemon that dies before step N: every_step.sh create|change|delete|backup|restore|clone.
 # For N = 1, 2, … until the verb succeeds without a death: kill, restart, and look at what is left.
 set -Eeuo pipefail
 verb=$1
@@ -31,6 +31,14 @@ others_untouched() {
     [ "$(systemctl show -P MainPID tenant@alpha tenant@beta | tr '\n' ' ')" = "$others" ] ||
         { echo "step $n: another tenant was touched"; exit 1; }
 }
+there() { tenantctl list --json | grep -q '"omega"' || create >/dev/null; }
+note() { tenantctl exec omega -- sh -c "echo $1 >workspace/note"; }
+backed_up() { rm -rf /srv/omega; mkdir -p /srv/omega; tenantctl backup omega --to /srv/omega >/dev/null; echo /srv/omega/*.backup; }
+sound() { # TENANT: it runs, nothing is under way, and nothing lies beside it
+    [ "$(systemctl is-active "tenant@$1")" = active ] && [ "$(systemctl show -P FreezerState "tenant@$1")" = running ] &&
+        tenantctl status "$1" --json | python3 -c 'import json,sys; s=json.load(sys.stdin); sys.exit(bool(s["drift"] or s["open_operation"]))' &&
+        [ -z "$(find /var/lib/tenants -mindepth 1 -maxdepth 1 -name '.*')" ]
+}
 others=$(systemctl show -P MainPID tenant@alpha tenant@beta | tr '\n' ' ')
 
 deaths=0
@@ -47,6 +55,17 @@ for n in $(seq 200); do
             daemon
             tenantctl list --json | grep -q '"omega"' || create >/dev/null
             daemon "$n"; action='tenantctl delete omega --yes' ;;
+        backup)
+            daemon; there
+            rm -rf /srv/omega; mkdir -p /srv/omega
+            daemon "$n"; action="tenantctl backup omega --to /srv/omega --stop --no-verify" ;;
+        restore)
+            daemon; there; note then; file=$(backed_up); note now
+            daemon "$n"; action="tenantctl restore $file --yes" ;;
+        clone)
+            daemon
+            [ -n "${file:-}" ] || { there; note then; file=$(backed_up); tenantctl delete omega --yes >/dev/null; }
+            daemon "$n"; action="tenantctl restore $file" ;;
     esac
     if $action >/tmp/out 2>&1; then break; fi
     wait_for sh -c '! systemctl is-active --quiet tenantd' || { echo "step $n: $verb failed without a death:"; cat /tmp/out; exit 1; }
@@ -54,7 +73,15 @@ for n in $(seq 200); do
     daemon
     wait_for sh -c 'tenantctl list >/dev/null 2>&1' || { echo "step $n: tenantd does not come back"; journalctl -u tenantd -n 20; exit 1; }
     case $verb in
-        create|delete)
+        backup) wait_for sound omega || { echo "step $n: the tenant does not go on"; tenantctl status omega; exit 1; } ;;
+        restore)
+            wait_for sound omega || { echo "step $n: the tenant is not whole"; tenantctl status omega; exit 1; }
+            case $(cat /var/lib/tenants/omega/workspace/note) in
+                now) before=yes ;;
+                then) after=yes ;;
+                *) echo "step $n: the data is neither the old nor the restored"; exit 1 ;;
+            esac ;;
+        create|delete|clone)
             wait_for nothing_left || { echo "step $n: after a killed $verb this is left:"; traces; journalctl -u tenantd -n 20; exit 1; } ;;
         change)
             [ "$(systemctl show -P CPUWeight tenants-omega.slice)" = "$weight" ] || { echo "step $n: the change was not finished"; exit 1; }
@@ -63,5 +90,6 @@ for n in $(seq 200); do
     esac
     others_untouched
 done
+[ "$verb" != restore ] || [ "${before:-no}${after:-no}" = yesyes ] || { echo "no death on both sides of the exchange"; exit 1; }
 [ "$deaths" -ge 3 ] || { echo "only $deaths deaths: the daemon did not die at its steps"; cat /tmp/out; exit 1; }
 echo "$verb: $deaths deaths, each followed by recovery" >&2

@@ -35,8 +35,7 @@ impl Partial {
         if path.try_exists().map_err(failed)? {
             return Err(failed(io::ErrorKind::AlreadyExists.into()));
         }
-        let file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&at).map_err(failed)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&at).map_err(failed)?;
         Ok(Self { file, at, path, kept: false })
     }
 
@@ -80,7 +79,10 @@ pub(super) fn thin_out(directory: &Path, tenant: &TenantId, keep: usize) -> Resu
 pub(super) fn remove(files: &[PathBuf]) -> Result<(), Failure> {
     files.iter().try_for_each(|path| {
         std::fs::remove_file(path).map_err(|error| {
-            Failure::new(Exit::Io, format!("cannot remove the backup {}: {error}: remove it by hand", path.display()))
+            Failure::new(
+                Exit::Io,
+                format!("cannot remove the backup {}: {error}: remove it by hand", path.display()),
+            )
         })
     })
 }
@@ -113,7 +115,13 @@ fn sweep(directory: &Path, tenant: &TenantId) -> Result<(), Failure> {
 fn entries(directory: &Path, tenant: &TenantId, prefix: &str, suffix: &str) -> Result<Vec<PathBuf>, Failure> {
     let failed = |error: io::Error| {
         let exit = if error.kind() == io::ErrorKind::NotFound { Exit::CantCreate } else { Exit::Io };
-        Failure::new(exit, format!("cannot read the directory of backups {}: {error}: make it (mode 0700), or give another with --to", directory.display()))
+        Failure::new(
+            exit,
+            format!(
+                "cannot read the directory of backups {}: {error}: make it (mode 0700), or give another with --to",
+                directory.display()
+            ),
+        )
     };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(failed)? {
@@ -185,7 +193,8 @@ mod tests {
             "acme.backup",
             "note",
         ];
-        let own = ["acme-20260101T000000Z.backup", "acme-20260102T000000Z.backup", "acme-20260103T000000Z.backup"];
+        let own =
+            ["acme-20260101T000000Z.backup", "acme-20260102T000000Z.backup", "acme-20260103T000000Z.backup"];
         for name in own.iter().chain(&others) {
             File::create(directory.path().join(name)).unwrap();
         }

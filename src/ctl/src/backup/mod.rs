@@ -162,7 +162,9 @@ fn told(restored: &RestoreSummary) -> String {
     let (tenant, state) = (clean(tenant), clean(state));
     let of = format!("of {} ({})", directory::shown(backup.made), counted(backup));
     match replaced {
-        true => format!("Tenant {tenant} has the data {of} again ({state}). Its spec and secrets are as they were.\n"),
+        true => format!(
+            "Tenant {tenant} has the data {of} again ({state}). Its spec and secrets are as they were.\n"
+        ),
         false => format!(
             "Tenant {tenant} is made as in the backup {of} ({state}).\nNext: tenantctl status {tenant}\n"
         ),

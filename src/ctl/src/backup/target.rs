@@ -46,7 +46,9 @@ impl Target {
                     return refuse("a backup is not written to a terminal: redirect standard output");
                 }
                 if arguments.all || arguments.tenants.len() > 1 {
-                    return refuse("standard output takes the backup of one tenant: name one, or give a directory with --to");
+                    return refuse(
+                        "standard output takes the backup of one tenant: name one, or give a directory with --to",
+                    );
                 }
                 Ok(Self::Stdout)
             }
@@ -108,7 +110,9 @@ impl Under {
                     Ok(status) if status.success() => Ok(None),
                     Ok(status) => Err(Failure::new(
                         Exit::Unavailable,
-                        format!("{name}, which backup.command names, ended with {status}: the backup is not kept"),
+                        format!(
+                            "{name}, which backup.command names, ended with {status}: the backup is not kept"
+                        ),
                     )),
                     Err(error) => Err(Failure::new(Exit::Os, format!("cannot wait for {name}: {error}"))),
                 }
@@ -119,7 +123,10 @@ impl Under {
 
 fn program(words: &[String], tenant: &TenantId) -> Result<Under, Failure> {
     let (name, rest) = words.split_first().ok_or_else(|| {
-        Failure::new(Exit::Config, "backup.command in tenantd.toml is empty: write a program and its arguments")
+        Failure::new(
+            Exit::Config,
+            "backup.command in tenantd.toml is empty: write a program and its arguments",
+        )
     })?;
     let failed = |error: io::Error| {
         Failure::new(Exit::Unavailable, format!("cannot run {name}, which backup.command names: {error}"))

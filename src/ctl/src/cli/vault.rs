@@ -37,6 +37,9 @@ pub enum SecretVerb {
         /// Read the value from this file instead of standard input
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         from: Option<PathBuf>,
+        /// Restart the gateway, if it runs and gets this secret: no runtime so far takes one up without
+        #[arg(long)]
+        restart: bool,
     },
     /// Give a secret that is there another value
     Rotate {
@@ -46,6 +49,9 @@ pub enum SecretVerb {
         /// Read the value from this file instead of standard input
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         from: Option<PathBuf>,
+        /// Restart the gateway, if it runs and gets this secret: no runtime so far takes one up without
+        #[arg(long)]
+        restart: bool,
     },
     /// List a tenant's secrets, without their values
     List {

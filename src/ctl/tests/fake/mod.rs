@@ -107,7 +107,13 @@ impl Fake {
     fn repair_tenant(&mut self, id: &str, dry_run: bool) -> Result<String, Error> {
         self.take("repair", format!("repair {id} dry_run={dry_run}"))
     }
-    fn delete_tenant(&mut self, id: &str, keep_data: bool, _destroy: bool, dry_run: bool) -> Result<String, Error> {
+    fn delete_tenant(
+        &mut self,
+        id: &str,
+        keep_data: bool,
+        _destroy: bool,
+        dry_run: bool,
+    ) -> Result<String, Error> {
         self.take("delete", format!("delete {id} keep_data={keep_data} dry_run={dry_run}"))
     }
     /// Echoes its input in upper case, says on standard error which streams are terminals, and ends with 7.

@@ -12,7 +12,7 @@ use vault::{BackupKey, Sealer};
 
 use super::{archive_failure, head_failure, pump, stream_failure, summary};
 use crate::failure::Failure;
-use crate::journal::lock;
+use crate::journal::{lock, may_die};
 use crate::service::Service;
 use crate::state::OperationKind;
 
@@ -35,6 +35,7 @@ impl Service {
         let (_, spec) = catalog::read_spec(&self.paths, id)?;
         lock(&self.database).begin(id, kind, "")?;
         let made = self.hold_still(id, kind).and_then(|quiesced| {
+            may_die();
             let label = self.label(id, quiesced, spec)?;
             let head = Head { label, vault };
             let task = ArchiveTask::Pack { uid: allocation.uid, directory: self.paths.data(id) };
@@ -48,7 +49,9 @@ impl Service {
             out.sync().map_err(unusable)?;
             Ok(summary(&head.label, kek, head.vault.len(), contents))
         });
+        may_die();
         let gone_on = self.let_go(id, kind);
+        may_die();
         let ended = lock(&self.database).end(id);
         let made = match (made, gone_on) {
             (Err(failure), Err(second)) => return Err(failure.and_then(&second)),
@@ -69,6 +72,7 @@ impl Service {
         if kind == OperationKind::BackupStopped {
             self.systemd.stop(&id.unit())?;
         }
+        may_die();
         // Also commands of "tenantctl exec", which a stop of the gateway does not end.
         let frozen = host::freeze_tenant(&self.systemd, id)?;
         Ok(if frozen && kind == OperationKind::Backup { Quiesced::Frozen } else { Quiesced::Stopped })

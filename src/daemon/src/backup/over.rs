@@ -18,7 +18,7 @@ use plan::{Host, Op};
 
 use super::{Opened, summary};
 use crate::failure::Failure;
-use crate::journal::lock;
+use crate::journal::{lock, may_die};
 use crate::service::Service;
 use crate::state::OperationKind;
 
@@ -40,17 +40,23 @@ impl Service {
         let kind = if runs { OperationKind::Restore } else { OperationKind::RestoreStopped };
         lock(&self.database).begin(id, kind, "")?;
         let done = self.make_beside(id, allocation.uid).and_then(|beside| {
+            may_die();
             let contents = self.unpack(id, allocation.uid, beside, &mut data, cancel)?;
+            may_die();
             self.exchange(id)?;
+            may_die();
             if runs {
                 self.systemd.start(&id.unit())?;
             }
+            may_die();
             Ok(contents)
         });
         match done {
             Ok(contents) => {
                 lock(&self.database).become_kind(id, OperationKind::Restored)?;
+                may_die();
                 self.finish_restore(id)?;
+                may_die();
                 lock(&self.database).end(id)?;
                 tracing::info!(tenant = %id, from = %head.label.tenant, kek = %kek, "restored over what it had");
                 Ok(RestoreSummary {
@@ -121,7 +127,9 @@ impl Service {
         host::stop_tenant(&self.systemd, id)?;
         let (new, old) = self.beside(id);
         let own = self.paths.data(id);
+        may_die();
         host::move_directory(&own, &old)?;
+        may_die();
         Ok(host::move_directory(&new, &own)?)
     }
 

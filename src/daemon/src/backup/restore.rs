@@ -11,7 +11,7 @@ use model::{Exit, SpecFile, TenantId};
 use super::verify::{feed, outcome};
 use super::{Opened, summary};
 use crate::failure::Failure;
-use crate::journal::lock;
+use crate::journal::{lock, may_die};
 use crate::service::Service;
 use crate::tenants::Creation;
 
@@ -68,7 +68,9 @@ impl Service {
         let (mut contents, mut problems) = (String::new(), Vec::new());
         let mut fill = |uid| {
             contents = self.unpack(id, uid, self.paths.data(id), &mut data, cancel)?;
+            may_die();
             problems = self.restore_secrets(id, &head.label.tenant, &head.vault)?;
+            may_die();
             if head.label.enabled { Ok(()) } else { Ok(host::set_enabled(&self.paths, &id.unit(), false)?) }
         };
         let creation = Creation { text: &text, start, dry_run: false, fill: Some(&mut fill) };

@@ -47,11 +47,12 @@ impl VaultObject {
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::SECRET).await?;
         let id = id(tenant)?;
-        self.calls.document(move |service| {
-            let kind = Some(kind.as_str()).filter(|kind| !kind.is_empty());
-            service.set_secret(&id, &name, kind, value.into())
-        })
-        .await
+        self.calls
+            .document(move |service| {
+                let kind = Some(kind.as_str()).filter(|kind| !kind.is_empty());
+                service.set_secret(&id, &name, kind, value.into())
+            })
+            .await
     }
 
     async fn remove_secret(

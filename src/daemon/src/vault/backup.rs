@@ -10,10 +10,7 @@ use crate::service::Service;
 
 impl Service {
     /// The key for a backup, its name, and the files of the tenant's vault, held by the same KEK.
-    pub(crate) fn sealing_key(
-        &self,
-        id: &TenantId,
-    ) -> Result<(BackupKey, KekId, Vec<VaultFile>), Failure> {
+    pub(crate) fn sealing_key(&self, id: &TenantId) -> Result<(BackupKey, KekId, Vec<VaultFile>), Failure> {
         let kek = {
             let mut held = self.vault.hold();
             let store = held.store()?;

@@ -1,0 +1,251 @@
+# Backups restored: over a tenant and as another, on this host and on one that has only the recovery copy of its key; what is wrong with
+# one is said, and nothing is lost by it.
+# level: tenants
+# hosts: nspawn qemu
+# shellcheck shell=bash
+# shellcheck disable=SC2317 # some functions are called by name
+
+# shellcheck source=tests/host/backup.bash
+. "${BASH_SOURCE[0]%/*}/backup.bash"
+
+test_a_backup_becomes_another_tenant_with_data_spec_and_secrets() {
+    local file summary value=Backed-up-value-5Vn2
+    printf '%s' "$value" | tenantctl secret set alpha token --for file
+    later tenantctl secret remove alpha token
+    assert_ok tenantctl set alpha description='the first' limits.tasks_max=300
+    alphas 'echo remember >workspace/note; mkdir -p state/deep/er; echo more >state/deep/er/file; ln -sf note workspace/link'
+    file=$(backed_up alpha)
+    assert_match "$file" "^$BACKUPS/alpha-[0-9]{8}T[0-9]{6}Z.backup$"
+    assert_eq "$(stat -c '%a %U' "$file")" "600 root"
+    summary=$(tenantctl backup verify "$file" --json)
+    assert_eq "$(field "$summary" 'd[0]["tenant"], d[0]["quiesced"]')" "('alpha', 'frozen')"
+    # No value in it, with a control.
+    printf '%s\n%s\n' "$value" remember >/dev/shm/pattern
+    later rm -f /dev/shm/pattern
+    assert_eq "$(grep -acFf /dev/shm/pattern "$file" || true)" 0
+    assert_eq "$(grep -cFf /dev/shm/pattern /var/lib/tenants/alpha/workspace/note)" 1
+    assert_ok tenantctl restore "$file" --as gamma
+    later delete gamma
+    assert_eq "$(cat /var/lib/tenants/gamma/workspace/note /var/lib/tenants/gamma/state/deep/er/file)" $'remember\nmore'
+    assert_eq "$(readlink /var/lib/tenants/gamma/workspace/link)" note
+    assert_eq "$(find /var/lib/tenants/gamma -mindepth 1 ! -user t-gamma)" ""
+    assert_eq "$(unit gamma ActiveState)" active
+    assert_eq "$(tenantctl status gamma --json | python3 -c 'import json,sys; d=json.load(sys.stdin); print(d["drift"], d["limits"].get("TasksMax"))')" \
+        "[] $(tenantctl status alpha --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["limits"].get("TasksMax"))')"
+    assert_match "$(cat /etc/tenantd/tenants.d/gamma.toml)" 'id = "gamma".*the first'
+    assert_ok tenantctl restart alpha
+    assert_eq "$(secret_of gamma token) $(secret_of alpha token)" "$value $value"
+    nothing_beside
+    assert_match "$(tenantctl status alpha)" 'last backup +[0-9]+ s ago'
+}
+
+test_a_tenant_gets_its_data_back_and_keeps_its_spec_and_secrets() {
+    local file before
+    alphas 'echo one >workspace/note; rm -f workspace/new'
+    printf one | tenantctl secret set alpha token --for file
+    later tenantctl secret remove alpha token
+    file=$(backed_up alpha)
+    alphas 'echo two >workspace/note; echo x >workspace/new; chmod 500 workspace'
+    printf two | tenantctl secret rotate alpha token
+    before=$(cat /etc/tenantd/tenants.d/alpha.toml)
+    assert_status 73 tenantctl restore "$file"
+    assert_match "$OUTPUT" 'tenant alpha exists: say --yes'
+    assert_eq "$(cat /var/lib/tenants/alpha/workspace/note)" two
+    assert_ok tenantctl restore "$file" --yes
+    assert_eq "$(cat /var/lib/tenants/alpha/workspace/note)" one
+    test ! -e /var/lib/tenants/alpha/workspace/new
+    assert_eq "$(unit alpha ActiveState)" active
+    assert_eq "$(secret_of alpha token)" two
+    assert_eq "$(cat /etc/tenantd/tenants.d/alpha.toml)" "$before"
+    assert_eq "$(tenantctl status alpha --json | python3 -c 'import json,sys; d=json.load(sys.stdin); print(d["drift"], d["open_operation"])')" "[] None"
+    nothing_beside
+    # One that is stopped stays stopped.
+    assert_ok tenantctl stop alpha
+    later tenantctl start alpha
+    assert_ok tenantctl restore "$file" --yes
+    assert_eq "$(unit alpha ActiveState)" inactive
+}
+
+test_what_is_no_whole_backup_is_refused_with_a_sentence() {
+    local file at byte size
+    alphas 'head -c 300000 /dev/urandom >workspace/random'
+    later alphas 'rm workspace/random'
+    file=$(backed_up alpha) size=$(stat -c %s "$(ls -t "$BACKUPS"/alpha-*.backup | head -n 1)")
+    assert_status 65 tenantctl backup verify /etc/os-release
+    assert_status 66 tenantctl backup verify /nonexistent
+    assert_status 66 tenantctl backup verify /dev/null
+    # Header, first chunk, in the midst, the end.
+    for at in 0 9 17 41 72 73 80 70000 150000 $((size - 20)) $((size - 1)); do
+        cp "$file" /srv/damaged
+        byte=$(od -An -tu1 -j "$at" -N1 "$file" | tr -d ' ')
+        printf "\\$(printf %o $((byte ^ 1)))" | dd of=/srv/damaged bs=1 seek="$at" conv=notrunc status=none
+        assert_fails tenantctl backup verify /srv/damaged
+        assert_match "$OUTPUT" '/srv/damaged: '
+        assert_fails tenantctl restore /srv/damaged --as gamma
+    done
+    for at in 0 50 73 100 65625 70000 $((size - 1)); do
+        head -c "$at" "$file" >/srv/damaged
+        assert_status 65 tenantctl backup verify /srv/damaged
+        assert_status 65 tenantctl restore /srv/damaged --as gamma
+    done
+    # Two chunks that change places; something behind the end.
+    python3 - "$file" /srv/damaged <<'PYTHON'
+import sys
+data = open(sys.argv[1], "rb").read()
+head, chunk = 73, 65536 + 16
+first, second = data[head:head + chunk], data[head + chunk:head + 2 * chunk]
+open(sys.argv[2], "wb").write(data[:head] + second + first + data[head + 2 * chunk:])
+PYTHON
+    assert_status 65 tenantctl backup verify /srv/damaged
+    cat "$file" /etc/os-release >/srv/damaged
+    assert_status 65 tenantctl backup verify /srv/damaged
+    { head -c 8 "$file"; printf '\002'; tail -c +10 "$file"; } >/srv/damaged
+    assert_status 65 tenantctl backup verify /srv/damaged
+    assert_match "$OUTPUT" 'newer'
+    # Whatever was tried, nothing of it is left, and what is whole is still read.
+    assert_eq "$(getent passwd t-gamma || true)$(find /var/lib/tenants "$VAULT" -name '*gamma*')" ""
+    # A tenant that is there is not hurt by a backup that breaks in the midst.
+    head -c 200000 "$file" >/srv/damaged
+    alphas 'echo kept >workspace/note'
+    assert_status 65 tenantctl restore /srv/damaged --yes
+    assert_match "$OUTPUT" 'tenant alpha is as it was before'
+    assert_eq "$(cat /var/lib/tenants/alpha/workspace/note) $(unit alpha ActiveState)" "kept active"
+    nothing_beside
+    assert_ok tenantctl backup verify "$file"
+}
+
+test_a_hostile_tree_goes_through_and_harms_nobody() {
+    local file summary peak
+    # Its device is refused, by the kernel; everything else it can make.
+    alphas '
+        cd workspace && mkdir -p evil && cd evil
+        ln -s /etc/shadow out; ln -s ../../../../../etc/passwd climb; ln -s /proc/self/root/etc proc
+        mkfifo fifo; python3 -c "import socket; socket.socket(socket.AF_UNIX).bind(\"sock\")"
+        truncate -s 1T sparse; echo end >>sparse
+        printf x >"$(printf "new\nline")"; printf x >"-rf"; printf x >"$(printf "\033[31mred")"
+        echo plain >file; ln file hard; chmod 4755 file
+        mkdir locked; echo x >locked/in; chmod 0 locked; echo y >unreadable; chmod 0 unreadable
+        python3 - <<PYTHON
+import os
+for n in range(30000): open(f"small{n}", "w").write("x")
+for n in range(400):
+    os.mkdir("d"); os.chdir("d")
+PYTHON
+    '
+    later alphas 'chmod -R u+rwX workspace/evil; rm -rf workspace/evil'
+    file=$(backed_up alpha)
+    summary=$(tenantctl backup verify "$file" --json)
+    assert_eq "$(field "$summary" '{k: json.loads(d[0]["contents"])["left_out"][k] for k in ("fifos", "sockets", "special_bits")}')" \
+        "{'fifos': 1, 'sockets': 1, 'special_bits': 1}"
+    assert_match "$(field "$summary" 'json.loads(d[0]["contents"])["left_out"]["links_out"]')" '^[23]$'
+    assert_ok tenantctl restore "$file" --as gamma
+    later delete gamma
+    cd /var/lib/tenants/gamma/workspace/evil
+    assert_eq "$(find . -type p -o -type s -o -perm /6000)" ""
+    # No link that leads out of the tenant's tree but to /usr.
+    assert_eq "$(find . -type l)" ""
+    assert_eq "$(stat -c '%s %h' sparse hard | tr '\n' ' ')" "1099511627780 1 6 2 "
+    [ "$(du -k sparse | cut -f1)" -lt 100 ] || fail "the holes were filled: $(du -k sparse)"
+    assert_eq "$(find . -maxdepth 1 -name 'small*' | wc -l)" 30000
+    assert_eq "$(cat -- "$(printf 'new\nline')" ./-rf)" xx
+    assert_eq "$(stat -c %U file)" t-gamma
+    cd /
+    assert_eq "$(stat -c '%a %U' /etc/shadow)" "640 root"
+    # tenantd's memory does not grow with any of it.
+    peak=$(awk '/VmHWM/ {print $2}' "/proc/$(systemctl show -P MainPID tenantd)/status")
+    [ "$peak" -lt 40000 ] || fail "tenantd used $peak KiB"
+}
+
+test_a_full_disk_leaves_everything_as_it_was() {
+    local file
+    alphas 'head -c 30000000 /dev/urandom >workspace/large; echo kept >workspace/note'
+    later alphas 'rm workspace/large'
+    file=$(backed_up alpha)
+    # The target is full.
+    mkdir -p /srv/small
+    mount -t tmpfs -o size=1m,mode=0700 tmpfs /srv/small
+    later umount /srv/small
+    assert_status 74 tenantctl backup alpha --to /srv/small
+    assert_match "$OUTPUT" 'No space left'
+    assert_eq "$(ls -A /srv/small)" ""
+    assert_eq "$(unit alpha FreezerState)" running
+    # The tenants' disk is full: tenants, and a place for one more.
+    systemctl stop tenant@alpha tenant@beta
+    cp -a /var/lib/tenants /srv/tenants
+    mount -t tmpfs -o size=50m,mode=0711 tmpfs /var/lib/tenants
+    cp -a /srv/tenants/. /var/lib/tenants
+    systemctl start tenant@alpha tenant@beta
+    put_back() {
+        systemctl stop tenant@alpha tenant@beta
+        umount /var/lib/tenants
+        rm -r /srv/tenants
+        systemctl start tenant@alpha tenant@beta
+    }
+    later put_back
+    assert_status 74 tenantctl restore "$file" --yes
+    assert_match "$OUTPUT" 'free disk space.*tenant alpha is as it was before'
+    assert_eq "$(unit alpha ActiveState)" active
+    assert_eq "$(cat /var/lib/tenants/alpha/workspace/note)" kept
+    nothing_beside
+    assert_status 74 tenantctl restore "$file" --as gamma
+    assert_eq "$(getent passwd t-gamma || true)$(find /var/lib/tenants "$VAULT" -name '*gamma*')" ""
+}
+
+test_a_backup_of_one_host_is_restored_on_another_with_the_recovery_copy() {
+    local file kek
+    printf moved | tenantctl secret set alpha token --for file
+    later tenantctl secret remove alpha token
+    alphas 'echo moved >workspace/note'
+    file=$(backed_up alpha)
+    echo "six words make a passphrase" >/root/words
+    rm -f /root/copy
+    assert_ok tenantctl vault recovery export --to /root/copy --passphrase-from /root/words
+    # Another host: no vault of this one, and another host key.
+    systemctl stop tenantd
+    mv "$VAULT" /root/vault
+    mv "$HOST_KEY" /root/host-key
+    install -d -m 0700 "$VAULT"
+    sqlite3 /var/lib/tenantd/state.db '.backup /root/state.db' 'DELETE FROM secret'
+    back() {
+        tenantctl delete gamma --yes || true
+        systemctl stop tenantd tenantd-credentials.service
+        rm -rf "$VAULT"
+        mv /root/vault "$VAULT"
+        mv -f /root/host-key "$HOST_KEY"
+        sqlite3 /root/state.db '.backup /var/lib/tenantd/state.db'
+        systemctl start tenantd
+    }
+    later back
+    systemctl start tenantd
+    assert_status 78 tenantctl backup verify "$file"
+    assert_match "$OUTPUT" 'needs KEK [0-9a-f]{16}, which is not at hand: import its recovery copy'
+    assert_status 78 tenantctl restore "$file" --as gamma
+    assert_ok tenantctl vault recovery import /root/copy --passphrase-from /root/words
+    assert_ok tenantctl restore "$file" --as gamma
+    assert_eq "$(cat /var/lib/tenants/gamma/workspace/note) $(secret_of gamma token)" "moved moved"
+    # It is sealed by this host's own key now.
+    kek=$(field "$(tenantctl vault status --json)" 'd["kek"]')
+    assert_ok tenantctl vault rotate-dek gamma
+    assert_eq "$(field "$(tenantctl backup verify "$(backed_up gamma)" --json)" 'd[0]["kek"]')" "$kek"
+}
+
+test_restoring_is_asked_for_and_a_tenants_program_is_not_roots() {
+    local file seen
+    file=$(backed_up beta)
+    assert_status 77 runuser -u nobody -- tenantctl backup beta --to -
+    assert_status 77 runuser -u nobody -- sh -c "tenantctl restore /dev/stdin --as gamma <'$file'"
+    # While it is unpacked, the program is the new tenant, without privilege.
+    alphas 'head -c 200000000 /dev/urandom >workspace/large'
+    later alphas 'rm workspace/large'
+    file=$(backed_up alpha --no-verify)
+    tenantctl restore "$file" --as gamma &
+    later delete gamma
+    running() { [ "$(systemctl show -P MainPID tenantd-archive-unpack-gamma.service)" != 0 ]; }
+    eventually 20 running
+    seen=$(cat "/proc/$(systemctl show -P MainPID tenantd-archive-unpack-gamma.service)/status")
+    assert_eq "$(awk '/^Uid/ {print $3}' <<<"$seen")" "$(id -u t-gamma)"
+    assert_match "$seen" $'CapBnd:\t0000000000000000'
+    assert_match "$seen" $'NoNewPrivs:\t1'
+    assert_match "$seen" $'Seccomp:\t2'
+    wait
+}
