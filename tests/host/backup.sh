@@ -9,50 +9,52 @@
 
 test_a_tenant_is_frozen_while_it_is_read_and_goes_on() {
     local seen='' pid file
-    alphas 'head -c 200000000 /dev/urandom >workspace/large'
-    later alphas 'rm workspace/large'
-    pid=$(unit alpha MainPID)
-    tenantctl backup alpha --to "$BACKUPS" --no-verify &
+    in_delta 'head -c 200000000 /dev/urandom >workspace/large'
+    later in_delta 'rm workspace/large'
+    pid=$(unit delta MainPID)
+    tenantctl backup delta --to "$BACKUPS" --no-verify &
     for _ in $(seq 200); do
-        seen="$seen $(unit alpha FreezerState)"
+        seen="$seen $(unit delta FreezerState)"
         [[ $seen != *frozen* ]] || break
         sleep 0.01
     done
     assert_match "$seen" frozen
     # While it is, the tenant cannot be changed, but looked at.
-    assert_status 75 tenantctl set alpha description=x
+    assert_status 75 tenantctl set delta description=x
     assert_ok tenantctl list
     wait
-    assert_eq "$(unit alpha FreezerState) $(unit alpha MainPID)" "running $pid"
-    assert_ok in_cell alpha true
+    assert_eq "$(unit delta FreezerState) $(unit delta MainPID)" "running $pid"
+    assert_ok in_cell delta true
     # Stopped instead, its gateway is another one afterwards.
-    file=$(backed_up alpha --stop)
+    file=$(backed_up delta --stop)
     assert_eq "$(field "$(tenantctl backup verify "$file" --json)" 'd[0]["quiesced"]')" stopped
-    assert_eq "$(unit alpha ActiveState)" active
-    [ "$(unit alpha MainPID)" != "$pid" ] || fail "the gateway was not stopped"
+    assert_eq "$(unit delta ActiveState)" active
+    [ "$(unit delta MainPID)" != "$pid" ] || fail "the gateway was not stopped"
 }
 
 test_whoever_makes_a_backup_may_die_and_the_tenant_goes_on() {
     local many
-    alphas 'head -c 200000000 /dev/urandom >workspace/large'
-    later alphas 'rm workspace/large'
-    frozen() { [ "$(unit alpha FreezerState)" = frozen ]; }
-    thawed() { [ "$(unit alpha FreezerState)" = running ]; }
-    many=$(find "$BACKUPS" -name 'alpha-*' | wc -l)
-    tenantctl backup alpha --to "$BACKUPS" &
+    in_delta 'head -c 200000000 /dev/urandom >workspace/large'
+    later in_delta 'rm workspace/large'
+    frozen() { [ "$(unit delta FreezerState)" = frozen ]; }
+    thawed() { [ "$(unit delta FreezerState)" = running ]; }
+    many=$(find "$BACKUPS" -name 'delta-*' | wc -l)
+    tenantctl backup delta --to "$BACKUPS" &
     eventually 10 frozen
     kill -9 $!
     eventually 10 thawed
-    eventually 10 tenantctl set alpha description=after
-    tenantctl backup alpha --to "$BACKUPS" &
+    eventually 10 tenantctl set delta description=after
+    # Two of one second would have one name.
+    sleep 1
+    tenantctl backup delta --to "$BACKUPS" &
     eventually 10 frozen
     systemctl kill -s KILL tenantd
     eventually 20 thawed
     wait $! && fail "a backup without tenantd succeeded"
-    eventually 10 tenantctl status alpha
-    assert_eq "$(find "$BACKUPS" -name 'alpha-*' | wc -l)" "$many"
+    eventually 10 tenantctl status delta
+    assert_eq "$(find "$BACKUPS" -name 'delta-*' | wc -l)" "$many"
     # The caller that was killed could not remove what it had begun; it is no backup by its name.
-    find "$BACKUPS" -name '.alpha-*.partial' -mmin -10 -delete
+    find "$BACKUPS" -name '.delta-*.partial' -mmin -10 -delete
 }
 
 test_a_key_that_backups_need_is_not_destroyed_without_a_copy() {
@@ -92,25 +94,25 @@ test_the_timer_backs_every_tenant_up_where_the_settings_say() {
     assert_eq "$(systemctl is-enabled tenantd-backup.timer || true)" disabled
     assert_fails systemctl start tenantd-backup.service
     assert_match "$(journalctl -b -u tenantd-backup -n 20)" 'cannot read the directory of backups /srv/scheduled'
-    mkdir -m 0700 /srv/scheduled
+    install -d -m 0700 /srv/scheduled
     assert_ok systemctl start tenantd-backup.service
-    assert_eq "$(find /srv/scheduled -name '*.backup' | sed 's/-.*//' | sort | xargs -n1 basename | tr '\n' ' ')" "alpha beta "
+    assert_eq "$(find /srv/scheduled -name '*.backup' | sed 's/-.*//' | sort | xargs -n1 basename | tr '\n' ' ')" "alpha beta delta "
     # A program in place of the directory.
     cp /root/settings "$settings"
     printf '\n[backup]\ncommand = ["/bin/sh", "-c", "cat >/srv/{tenant}.piped"]\n' >>"$settings"
     assert_ok systemctl start tenantd-backup.service
-    assert_ok tenantctl backup verify /srv/alpha.piped /srv/beta.piped
+    assert_ok tenantctl backup verify /srv/delta.piped /srv/beta.piped
     cp /root/settings "$settings"
     printf '\n[backup]\ncommand = ["/bin/false"]\n' >>"$settings"
-    assert_fails tenantctl backup alpha
+    assert_fails tenantctl backup delta
     # One tenant that fails keeps no other from it.
     cp /root/settings "$settings"
     printf '\n[backup]\ndirectory = "/srv/scheduled"\n' >>"$settings"
-    mv /etc/tenantd/tenants.d/alpha.toml /root
-    later mv /root/alpha.toml /etc/tenantd/tenants.d
+    mv /etc/tenantd/tenants.d/delta.toml /root
+    later mv /root/delta.toml /etc/tenantd/tenants.d
     rm /srv/scheduled/*
     assert_fails systemctl start tenantd-backup.service
-    assert_match "$(ls /srv/scheduled)" '^beta-'
+    assert_eq "$(find /srv/scheduled -name '*.backup' | sed 's/-.*//' | sort | xargs -n1 basename | tr '\n' ' ')" "alpha beta "
 }
 
 test_standard_output_takes_one_backup_and_nothing_else() {
@@ -128,7 +130,7 @@ test_destroying_takes_kept_data_keys_and_backups() {
     local settings=/etc/tenantd/tenantd.toml
     cp "$settings" /root/settings
     later cp /root/settings "$settings"
-    mkdir -m 0700 /srv/destroyed
+    install -d -m 0700 /srv/destroyed
     printf '\n[backup]\ndirectory = "/srv/destroyed"\n' >>"$settings"
     assert_ok tenantctl create gamma --no-start --runtime generic --port 18789 --command /usr/bin/true
     printf x | tenantctl secret set gamma token
@@ -139,7 +141,7 @@ test_destroying_takes_kept_data_keys_and_backups() {
     assert_status 73 tenantctl restore "$(find /srv/destroyed -name 'gamma-*')"
     assert_match "$OUTPUT" 'data kept: destroy that first'
     assert_ok tenantctl delete gamma --destroy --yes
-    assert_match "$OUTPUT" '1 backups of it in /srv/destroyed are removed'
+    assert_match "$OUTPUT" '1 backups of tenant gamma in /srv/destroyed are removed'
     assert_eq "$(find /var/lib/tenants "$VAULT" /srv/destroyed -name 'gamma*')" ""
     assert_match "$(ls /srv/destroyed)" '^beta-'
 }

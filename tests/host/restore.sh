@@ -10,20 +10,20 @@
 
 test_a_backup_becomes_another_tenant_with_data_spec_and_secrets() {
     local file summary value=Backed-up-value-5Vn2
-    printf '%s' "$value" | tenantctl secret set alpha token --for file
-    later tenantctl secret remove alpha token
-    assert_ok tenantctl set alpha description='the first' limits.tasks_max=300
-    alphas 'echo remember >workspace/note; mkdir -p state/deep/er; echo more >state/deep/er/file; ln -sf note workspace/link'
-    file=$(backed_up alpha)
-    assert_match "$file" "^$BACKUPS/alpha-[0-9]{8}T[0-9]{6}Z.backup$"
+    printf '%s' "$value" | tenantctl secret set delta token --for file
+    later tenantctl secret remove delta token
+    assert_ok tenantctl set delta description='the first' limits.tasks_max=300
+    in_delta 'echo remember >workspace/note; mkdir -p state/deep/er; echo more >state/deep/er/file; ln -sf note workspace/link'
+    file=$(backed_up delta)
+    assert_match "$file" "^$BACKUPS/delta-[0-9]{8}T[0-9]{6}Z.backup$"
     assert_eq "$(stat -c '%a %U' "$file")" "600 root"
     summary=$(tenantctl backup verify "$file" --json)
-    assert_eq "$(field "$summary" 'd[0]["tenant"], d[0]["quiesced"]')" "('alpha', 'frozen')"
+    assert_eq "$(field "$summary" 'd[0]["tenant"], d[0]["quiesced"]')" "delta frozen"
     # No value in it, with a control.
     printf '%s\n%s\n' "$value" remember >/dev/shm/pattern
     later rm -f /dev/shm/pattern
     assert_eq "$(grep -acFf /dev/shm/pattern "$file" || true)" 0
-    assert_eq "$(grep -cFf /dev/shm/pattern /var/lib/tenants/alpha/workspace/note)" 1
+    assert_eq "$(grep -cFf /dev/shm/pattern /var/lib/tenants/delta/workspace/note)" 1
     assert_ok tenantctl restore "$file" --as gamma
     later delete gamma
     assert_eq "$(cat /var/lib/tenants/gamma/workspace/note /var/lib/tenants/gamma/state/deep/er/file)" $'remember\nmore'
@@ -31,46 +31,46 @@ test_a_backup_becomes_another_tenant_with_data_spec_and_secrets() {
     assert_eq "$(find /var/lib/tenants/gamma -mindepth 1 ! -user t-gamma)" ""
     assert_eq "$(unit gamma ActiveState)" active
     assert_eq "$(tenantctl status gamma --json | python3 -c 'import json,sys; d=json.load(sys.stdin); print(d["drift"], d["limits"].get("TasksMax"))')" \
-        "[] $(tenantctl status alpha --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["limits"].get("TasksMax"))')"
+        "[] $(tenantctl status delta --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["limits"].get("TasksMax"))')"
     assert_match "$(cat /etc/tenantd/tenants.d/gamma.toml)" 'id = "gamma".*the first'
-    assert_ok tenantctl restart alpha
-    assert_eq "$(secret_of gamma token) $(secret_of alpha token)" "$value $value"
+    assert_ok tenantctl restart delta
+    assert_eq "$(secret_of gamma token) $(secret_of delta token)" "$value $value"
     nothing_beside
-    assert_match "$(tenantctl status alpha)" 'last backup +[0-9]+ s ago'
+    assert_match "$(tenantctl status delta)" 'last backup +[0-9]+ s ago'
 }
 
 test_a_tenant_gets_its_data_back_and_keeps_its_spec_and_secrets() {
     local file before
-    alphas 'echo one >workspace/note; rm -f workspace/new'
-    printf one | tenantctl secret set alpha token --for file
-    later tenantctl secret remove alpha token
-    file=$(backed_up alpha)
-    alphas 'echo two >workspace/note; echo x >workspace/new; chmod 500 workspace'
-    printf two | tenantctl secret rotate alpha token
-    before=$(cat /etc/tenantd/tenants.d/alpha.toml)
+    in_delta 'echo one >workspace/note; rm -f workspace/new'
+    printf one | tenantctl secret set delta token --for file
+    later tenantctl secret remove delta token
+    file=$(backed_up delta)
+    in_delta 'echo two >workspace/note; echo x >workspace/new; chmod 500 workspace'
+    printf two | tenantctl secret rotate delta token
+    before=$(cat /etc/tenantd/tenants.d/delta.toml)
     assert_status 73 tenantctl restore "$file"
-    assert_match "$OUTPUT" 'tenant alpha exists: say --yes'
-    assert_eq "$(cat /var/lib/tenants/alpha/workspace/note)" two
+    assert_match "$OUTPUT" 'tenant delta exists: say --yes'
+    assert_eq "$(cat /var/lib/tenants/delta/workspace/note)" two
     assert_ok tenantctl restore "$file" --yes
-    assert_eq "$(cat /var/lib/tenants/alpha/workspace/note)" one
-    test ! -e /var/lib/tenants/alpha/workspace/new
-    assert_eq "$(unit alpha ActiveState)" active
-    assert_eq "$(secret_of alpha token)" two
-    assert_eq "$(cat /etc/tenantd/tenants.d/alpha.toml)" "$before"
-    assert_eq "$(tenantctl status alpha --json | python3 -c 'import json,sys; d=json.load(sys.stdin); print(d["drift"], d["open_operation"])')" "[] None"
+    assert_eq "$(cat /var/lib/tenants/delta/workspace/note)" one
+    test ! -e /var/lib/tenants/delta/workspace/new
+    assert_eq "$(unit delta ActiveState)" active
+    assert_eq "$(secret_of delta token)" two
+    assert_eq "$(cat /etc/tenantd/tenants.d/delta.toml)" "$before"
+    assert_eq "$(tenantctl status delta --json | python3 -c 'import json,sys; d=json.load(sys.stdin); print(d["drift"], d["open_operation"])')" "[] None"
     nothing_beside
     # One that is stopped stays stopped.
-    assert_ok tenantctl stop alpha
-    later tenantctl start alpha
+    assert_ok tenantctl stop delta
+    later tenantctl start delta
     assert_ok tenantctl restore "$file" --yes
-    assert_eq "$(unit alpha ActiveState)" inactive
+    assert_eq "$(unit delta ActiveState)" inactive
 }
 
 test_what_is_no_whole_backup_is_refused_with_a_sentence() {
     local file at byte size
-    alphas 'head -c 300000 /dev/urandom >workspace/random'
-    later alphas 'rm workspace/random'
-    file=$(backed_up alpha) size=$(stat -c %s "$(ls -t "$BACKUPS"/alpha-*.backup | head -n 1)")
+    in_delta 'head -c 300000 /dev/urandom >workspace/random'
+    later in_delta 'rm workspace/random'
+    file=$(backed_up delta) size=$(stat -c %s "$(ls -t "$BACKUPS"/delta-*.backup | head -n 1)")
     assert_status 65 tenantctl backup verify /etc/os-release
     assert_status 66 tenantctl backup verify /nonexistent
     assert_status 66 tenantctl backup verify /dev/null
@@ -106,10 +106,10 @@ PYTHON
     assert_eq "$(getent passwd t-gamma || true)$(find /var/lib/tenants "$VAULT" -name '*gamma*')" ""
     # A tenant that is there is not hurt by a backup that breaks in the midst.
     head -c 200000 "$file" >/srv/damaged
-    alphas 'echo kept >workspace/note'
+    in_delta 'echo kept >workspace/note'
     assert_status 65 tenantctl restore /srv/damaged --yes
-    assert_match "$OUTPUT" 'tenant alpha is as it was before'
-    assert_eq "$(cat /var/lib/tenants/alpha/workspace/note) $(unit alpha ActiveState)" "kept active"
+    assert_match "$OUTPUT" 'tenant delta is as it was before'
+    assert_eq "$(cat /var/lib/tenants/delta/workspace/note) $(unit delta ActiveState)" "kept active"
     nothing_beside
     assert_ok tenantctl backup verify "$file"
 }
@@ -117,7 +117,7 @@ PYTHON
 test_a_hostile_tree_goes_through_and_harms_nobody() {
     local file summary peak
     # Its device is refused, by the kernel; everything else it can make.
-    alphas '
+    in_delta '
         cd workspace && mkdir -p evil && cd evil
         ln -s /etc/shadow out; ln -s ../../../../../etc/passwd climb; ln -s /proc/self/root/etc proc
         mkfifo fifo; python3 -c "import socket; socket.socket(socket.AF_UNIX).bind(\"sock\")"
@@ -132,8 +132,8 @@ for n in range(400):
     os.mkdir("d"); os.chdir("d")
 PYTHON
     '
-    later alphas 'chmod -R u+rwX workspace/evil; rm -rf workspace/evil'
-    file=$(backed_up alpha)
+    later in_delta 'chmod -R u+rwX workspace/evil; rm -rf workspace/evil'
+    file=$(backed_up delta)
     summary=$(tenantctl backup verify "$file" --json)
     assert_eq "$(field "$summary" '{k: json.loads(d[0]["contents"])["left_out"][k] for k in ("fifos", "sockets", "special_bits")}')" \
         "{'fifos': 1, 'sockets': 1, 'special_bits': 1}"
@@ -158,34 +158,36 @@ PYTHON
 
 test_a_full_disk_leaves_everything_as_it_was() {
     local file
-    alphas 'head -c 30000000 /dev/urandom >workspace/large; echo kept >workspace/note'
-    later alphas 'rm workspace/large'
-    file=$(backed_up alpha)
+    in_delta 'head -c 30000000 /dev/urandom >workspace/large; echo kept >workspace/note'
+    later in_delta 'rm workspace/large'
+    file=$(backed_up delta)
     # The target is full.
     mkdir -p /srv/small
     mount -t tmpfs -o size=1m,mode=0700 tmpfs /srv/small
     later umount /srv/small
-    assert_status 74 tenantctl backup alpha --to /srv/small
+    assert_status 74 tenantctl backup delta --to /srv/small
     assert_match "$OUTPUT" 'No space left'
     assert_eq "$(ls -A /srv/small)" ""
-    assert_eq "$(unit alpha FreezerState)" running
+    assert_eq "$(unit delta FreezerState)" running
     # The tenants' disk is full: tenants, and a place for one more.
-    systemctl stop tenant@alpha tenant@beta
+    systemctl stop tenant@delta tenant@beta
     cp -a /var/lib/tenants /srv/tenants
     mount -t tmpfs -o size=50m,mode=0711 tmpfs /var/lib/tenants
     cp -a /srv/tenants/. /var/lib/tenants
-    systemctl start tenant@alpha tenant@beta
+    systemctl restart tenantd
+    systemctl start tenant@delta tenant@beta
     put_back() {
-        systemctl stop tenant@alpha tenant@beta
+        systemctl stop tenant@delta tenant@beta
         umount /var/lib/tenants
         rm -r /srv/tenants
-        systemctl start tenant@alpha tenant@beta
+        systemctl restart tenantd
+        systemctl start tenant@delta tenant@beta
     }
     later put_back
     assert_status 74 tenantctl restore "$file" --yes
-    assert_match "$OUTPUT" 'free disk space.*tenant alpha is as it was before'
-    assert_eq "$(unit alpha ActiveState)" active
-    assert_eq "$(cat /var/lib/tenants/alpha/workspace/note)" kept
+    assert_match "$OUTPUT" 'free disk space.*tenant delta is as it was before'
+    assert_eq "$(unit delta ActiveState)" active
+    assert_eq "$(cat /var/lib/tenants/delta/workspace/note)" kept
     nothing_beside
     assert_status 74 tenantctl restore "$file" --as gamma
     assert_eq "$(getent passwd t-gamma || true)$(find /var/lib/tenants "$VAULT" -name '*gamma*')" ""
@@ -193,10 +195,10 @@ test_a_full_disk_leaves_everything_as_it_was() {
 
 test_a_backup_of_one_host_is_restored_on_another_with_the_recovery_copy() {
     local file kek
-    printf moved | tenantctl secret set alpha token --for file
-    later tenantctl secret remove alpha token
-    alphas 'echo moved >workspace/note'
-    file=$(backed_up alpha)
+    printf moved | tenantctl secret set delta token --for file
+    later tenantctl secret remove delta token
+    in_delta 'echo moved >workspace/note'
+    file=$(backed_up delta)
     echo "six words make a passphrase" >/root/words
     rm -f /root/copy
     assert_ok tenantctl vault recovery export --to /root/copy --passphrase-from /root/words
@@ -235,9 +237,9 @@ test_restoring_is_asked_for_and_a_tenants_program_is_not_roots() {
     assert_status 77 runuser -u nobody -- tenantctl backup beta --to -
     assert_status 77 runuser -u nobody -- sh -c "tenantctl restore /dev/stdin --as gamma <'$file'"
     # While it is unpacked, the program is the new tenant, without privilege.
-    alphas 'head -c 200000000 /dev/urandom >workspace/large'
-    later alphas 'rm workspace/large'
-    file=$(backed_up alpha --no-verify)
+    in_delta 'head -c 200000000 /dev/urandom >workspace/large'
+    later in_delta 'rm workspace/large'
+    file=$(backed_up delta --no-verify)
     tenantctl restore "$file" --as gamma &
     later delete gamma
     running() { [ "$(systemctl show -P MainPID tenantd-archive-unpack-gamma.service)" != 0 ]; }

@@ -19,7 +19,13 @@ pub(crate) async fn delete(session: &mut Session, arguments: &DeleteArgs) -> End
     let daemon = session.daemon().await?;
     let work =
         daemon.delete_tenant(tenant.as_str(), arguments.keep_data, arguments.destroy, arguments.dry_run);
-    let answer = progress::follow(session, &daemon, tenant.as_str(), work).await?;
+    let answer = match progress::follow(session, &daemon, tenant.as_str(), work).await {
+        // Called again after it was interrupted: the backups are left.
+        Err(Failure::Sentence { exit: Exit::NoInput, .. }) if arguments.destroy && !arguments.dry_run => {
+            return destroy_backups(session, tenant);
+        }
+        answer => answer?,
+    };
     let outcome = outcome(tenant.as_str(), &answer)?;
     let data = session.paths.data(tenant);
     session.print(&outcome, |_| match (outcome.dry_run, arguments.keep_data) {
@@ -28,11 +34,16 @@ pub(crate) async fn delete(session: &mut Session, arguments: &DeleteArgs) -> End
         (false, false) => format!("Tenant {tenant} and its data are deleted.\n"),
     })?;
     if arguments.destroy && !arguments.dry_run {
-        let (removed, directory) = crate::backup::destroy(session, tenant)?;
-        session.note(&format!(
-            "{removed} backups of it in {directory} are removed. Copies elsewhere open with this host's KEK for as long as that exists."
-        ))?;
+        return destroy_backups(session, tenant);
     }
+    Ok(0)
+}
+
+fn destroy_backups(session: &mut Session, tenant: &TenantId) -> Ended {
+    let (removed, directory) = crate::backup::destroy(session, tenant)?;
+    session.note(&format!(
+        "{removed} backups of tenant {tenant} in {directory} are removed. Copies elsewhere open with this host's KEK for as long as that exists."
+    ))?;
     Ok(0)
 }
 

@@ -1,6 +1,6 @@
 //! After a crash: every operation that was begun and not ended is ended. Creating rolls back, everything else forward.
 
-use model::World;
+use model::{TenantId, World};
 
 use crate::failure::Failure;
 use crate::journal::lock;
@@ -24,6 +24,11 @@ impl Service {
         Ok(())
     }
 
+    /// Starts a tenant that ran, without waiting for it: others wait for this daemon.
+    pub(crate) fn start_again(&self, id: &TenantId, ran: bool) -> Result<(), Failure> {
+        if ran { Ok(self.systemd.queue_start(&id.unit())?) } else { Ok(()) }
+    }
+
     fn end_interrupted(&self, operation: &Operation) -> Result<(), Failure> {
         let id = &operation.tenant;
         let _occupied = self.occupy(id)?;
@@ -44,11 +49,13 @@ impl Service {
                 destroyed
             }
             OperationKind::Backup | OperationKind::BackupStopped => {
-                self.let_go(id, operation.kind)?;
+                self.let_go(id)?;
+                self.start_again(id, operation.kind == OperationKind::BackupStopped)?;
                 Ok(lock(&self.database).end(id)?)
             }
             OperationKind::Restore | OperationKind::RestoreStopped => {
-                self.take_restore_back(id, operation.kind == OperationKind::Restore)?;
+                self.take_restore_back(id)?;
+                self.start_again(id, operation.kind == OperationKind::Restore)?;
                 Ok(lock(&self.database).end(id)?)
             }
             OperationKind::Restored => {

@@ -260,7 +260,6 @@ impl Database {
         transaction.execute(statement, [id.as_str()])?;
         if !retain {
             transaction.execute("DELETE FROM secret WHERE tenant = ?1", [id.as_str()])?;
-            transaction.execute("DELETE FROM backup WHERE tenant = ?1", [id.as_str()])?;
         }
         Ok(transaction.commit()?)
     }

@@ -60,6 +60,8 @@ impl Service {
         };
         let enabled = host::enabled(&self.paths)?.contains(&id.unit());
         let running = unit.active_state == "active";
+        // Not below: both locks would be held to the end of the statement.
+        let last_backup = lock(&self.database).last_backup(id)?;
         Ok(Status {
             summary: Summary {
                 id: id.to_string(),
@@ -73,7 +75,7 @@ impl Service {
                 missing: wanted.missing.clone(),
                 alarm: self.alarm(id)?,
             },
-            last_backup: lock(&self.database).last_backup(id)?,
+            last_backup,
             unit: id.unit(),
             sub_state: unit.sub_state.clone(),
             result: unit.result.clone(),

@@ -8,6 +8,7 @@ use host::{Cancel, ExecRequest};
 use model::{Exit, TenantId};
 
 use crate::failure::Failure;
+use crate::journal::lock;
 use crate::service::Service;
 
 /// Numbers the units of commands in cells; the daemon's start time makes them unique across its restarts.
@@ -17,7 +18,21 @@ impl Service {
     /// Starts a tenant and returns when its gateway answers.
     pub fn start(&self, id: &TenantId) -> Result<(), Failure> {
         self.existing(id)?;
+        self.refuse_meanwhile(id)?;
         Ok(self.systemd.start(&id.unit())?)
+    }
+
+    /// Refuses to start anything of a tenant whose data is being read or exchanged.
+    fn refuse_meanwhile(&self, id: &TenantId) -> Result<(), Failure> {
+        let open = lock(&self.database).open_operation(id)?;
+        match open.filter(|kind| kind.starts_with("backup") || kind.starts_with("restore")) {
+            None => Ok(()),
+            Some(kind) => {
+                let text =
+                    format!("tenant {id}: a {kind} is under way: wait until it has ended and try again");
+                Err(Failure::new(Exit::TempFail, text))
+            }
+        }
     }
 
     /// Stops a tenant; with `now` its processes are killed first.
@@ -32,6 +47,7 @@ impl Service {
     /// Restarts a tenant.
     pub fn restart(&self, id: &TenantId) -> Result<(), Failure> {
         self.existing(id)?;
+        self.refuse_meanwhile(id)?;
         Ok(self.systemd.restart(&id.unit())?)
     }
 
@@ -44,6 +60,7 @@ impl Service {
     /// Runs a command in the cell; answers its exit status. Cancelling ends it.
     pub fn exec(&self, id: &TenantId, command: Command, cancel: &Cancel) -> Result<u32, Failure> {
         let allocation = self.existing(id)?;
+        self.refuse_meanwhile(id)?;
         if command.argv.is_empty() {
             return Err(Failure::new(
                 Exit::Usage,

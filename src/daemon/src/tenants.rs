@@ -10,8 +10,8 @@ use crate::journal::{Progress, StepJournal, lock};
 use crate::service::Service;
 use crate::state::OperationKind;
 
-/// What fills a tenant that is made, once there is all of it but its unit: given its uid, and free to disable it.
-pub(crate) type Fill<'a> = dyn FnMut(u32) -> Result<(), Failure> + 'a;
+/// What fills a tenant that is made, once there is all of it but its unit: given its uid, and answering whether it is enabled.
+pub(crate) type Fill<'a> = dyn FnMut(u32) -> Result<bool, Failure> + 'a;
 
 /// A tenant to be made.
 pub(crate) struct Creation<'a> {
@@ -88,16 +88,14 @@ impl Service {
         self.new_gateway_secret(&id)?;
         let mut journal = StepJournal::new(&self.database, &id, progress);
         let Some(fill) = fill else { return Ok(apply(&mut self.host(), &mut journal, &scope)?) };
-        let enabled = unit_key(Kind::Enablement, &id);
+        // Not before it is whole: a boot would start it.
+        let enablement = scope.wanted.take(&unit_key(Kind::Enablement, &id));
         let unit = scope.wanted.take(&unit_key(Kind::Unit, &id));
         apply(&mut self.host(), &mut journal, &scope)?;
         let nobody = || Failure::new(Exit::Software, format!("tenant {id} has no uid: report this"));
-        fill(scope.uid.ok_or_else(nobody)?)?;
-        if !host::enabled(&self.paths)?.contains(&id.unit()) {
-            scope.wanted.take(&enabled);
-        }
-        if let Some(unit) = unit {
-            scope.wanted.put(unit);
+        let enabled = fill(scope.uid.ok_or_else(nobody)?)?;
+        for resource in enablement.filter(|_| enabled).into_iter().chain(unit) {
+            scope.wanted.put(resource);
         }
         Ok(apply(&mut self.host(), &mut journal, &scope)?)
     }
@@ -110,6 +108,7 @@ impl Service {
         progress: &Progress,
     ) -> Result<(), Failure> {
         let retain = kind == OperationKind::CreateOverKeptData;
+        host::end_archive(&self.systemd, id)?;
         // Kept data has secrets of its own beside it.
         let destroyed = if retain { Ok(()) } else { self.destroy_secrets(id) };
         let kept = if retain { self.data_of(id)? } else { World::empty() };
@@ -225,6 +224,9 @@ impl Service {
         let destroyed = if keep_data { Ok(()) } else { self.destroy_secrets(id) };
         let steps = self.remove_objects(id, kept, progress)?;
         lock(&self.database).end_absent(id, keep_data)?;
+        if destroy {
+            lock(&self.database).forget_backups(id)?;
+        }
         destroyed.map_err(|failure| {
             let text = format!("tenant {id} is deleted, but not its secrets: {}", failure.sentence);
             Failure::new(failure.exit, text)

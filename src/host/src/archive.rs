@@ -18,8 +18,6 @@ use crate::systemd::{Ended, Transient, Value};
 use crate::{Cancel, Systemd};
 
 const PROGRAM: &str = "/usr/lib/tenantd/tenant-archive";
-/// Where every tenant's data is; the unit sees one of them.
-const ALL_DATA: &str = "/var/lib/tenants";
 /// More than the program says: at most 21 lines.
 const MOST_SAID: u64 = 64 << 10;
 /// Longest line of it that is passed on.
@@ -126,6 +124,7 @@ fn transient(tenant: &TenantId, task: &ArchiveTask, stream: OwnedFd, stderr: Own
     };
     argv.splice(0..0, [PROGRAM.to_owned(), verb.to_owned()]);
     let mut properties = sandbox();
+    let mut seen = vec![("/usr".to_owned(), "/usr".to_owned(), false, 0)];
     properties.extend([
         ("Description", Value::Text(format!("Archive of tenant {tenant}: {verb}"))),
         (stream_property, Value::Descriptor(stream)),
@@ -134,7 +133,7 @@ fn transient(tenant: &TenantId, task: &ArchiveTask, stream: OwnedFd, stderr: Own
     match task {
         ArchiveTask::Pack { uid, directory } => {
             properties.extend(identity(*uid));
-            properties.push(("BindReadOnlyPaths", Value::Binds(bind(directory))));
+            seen.extend(bind(directory));
         }
         ArchiveTask::Unpack { uid, directory } => {
             properties.extend(identity(*uid));
@@ -142,17 +141,30 @@ fn transient(tenant: &TenantId, task: &ArchiveTask, stream: OwnedFd, stderr: Own
         }
         ArchiveTask::Check { .. } => properties.push(("DynamicUser", Value::Flag(true))),
     }
+    properties.push(("BindReadOnlyPaths", Value::Binds(seen)));
     Transient {
         unit: match task {
             ArchiveTask::Check { number } => format!("tenantd-archive-check-{number}.service"),
-            ArchiveTask::Pack { .. } | ArchiveTask::Unpack { .. } => {
-                format!("tenantd-archive-{verb}-{}.service", tenant.system_name())
-            }
+            ArchiveTask::Pack { .. } | ArchiveTask::Unpack { .. } => unit(verb, tenant),
         },
         argv,
         environment: BTreeMap::from([("LC_ALL".to_owned(), "C".to_owned())]),
         properties,
     }
+}
+
+fn unit(verb: &str, tenant: &TenantId) -> String {
+    format!("tenantd-archive-{verb}-{}.service", tenant.system_name())
+}
+
+/// Ends what a daemon that was killed left running.
+pub fn end_archive(systemd: &Systemd, tenant: &TenantId) -> Result<(), HostError> {
+    for name in ["pack", "unpack"].map(|verb| unit(verb, tenant)) {
+        systemd.kill(&name)?;
+        systemd.stop(&name)?;
+        systemd.reset_failed(&name)?;
+    }
+    Ok(())
 }
 
 fn identity(uid: u32) -> [(&'static str, Value); 2] {
@@ -169,14 +181,15 @@ fn sandbox() -> Vec<(&'static str, Value)> {
         ("CapabilityBoundingSet", Value::Number(0)),
         ("ProtectSystem", text("strict")),
         ("ProtectHome", text("yes")),
-        // Only what is bound appears in them.
+        // The empty root of the cells: of the host there is nothing but programs and this tenant's data.
+        ("RootDirectory", text("/usr/lib/tenantd/cell")),
+        ("MountAPIVFS", Value::Flag(true)),
         (
             "TemporaryFileSystem",
-            Value::Pairs([ALL_DATA, "/run"].map(|path| (path.to_owned(), "ro".to_owned())).into()),
+            Value::Pairs(["/var", "/run"].map(|path| (path.to_owned(), "ro".to_owned())).into()),
         ),
-        ("InaccessiblePaths", texts(&["-/var/lib/tenantd", "-/etc/tenantd", "-/var/backups", "-/srv"])),
-        ("NoExecPaths", texts(&["/"])),
-        ("ExecPaths", texts(&["/usr"])),
+        ("InaccessiblePaths", texts(&["+/sys"])),
+        ("NoExecPaths", texts(&["+/var"])),
         ("PrivateNetwork", Value::Flag(true)),
         ("PrivateDevices", Value::Flag(true)),
         ("PrivateTmp", Value::Flag(true)),
@@ -195,6 +208,10 @@ fn sandbox() -> Vec<(&'static str, Value)> {
         ("MemoryDenyWriteExecute", Value::Flag(true)),
         ("RestrictAddressFamilies", allowed(&[])),
         ("SystemCallFilter", allowed(&["@system-service"])),
+        (
+            "SystemCallFilter",
+            Value::Filter(false, ["@privileged", "@resources", "@obsolete"].map(str::to_owned).into()),
+        ),
         ("SystemCallErrorNumber", Value::Signed(libc::EPERM)),
         ("MemoryMax", Value::Number(64 << 20)),
         ("TasksMax", Value::Number(8)),

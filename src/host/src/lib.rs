@@ -28,7 +28,7 @@ mod sys;
 mod systemd;
 mod tree;
 
-pub use archive::{ArchiveTask, archive};
+pub use archive::{ArchiveTask, archive, end_archive};
 pub use cancel::Cancel;
 pub use credential::{open_credential, seal_credential};
 pub use enablement::{enabled, set_enabled};

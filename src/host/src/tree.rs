@@ -79,8 +79,18 @@ pub fn move_directory(from: &Path, to: &Path) -> Result<(), HostError> {
     else {
         return Err(failed(Errno::ENOENT));
     };
-    renameat2(&parent, name.as_os_str(), &other, new.as_os_str(), RenameFlags::RENAME_NOREPLACE)
-        .map_err(failed)?;
+    match renameat2(&parent, name.as_os_str(), &other, new.as_os_str(), RenameFlags::RENAME_NOREPLACE) {
+        Ok(()) => {}
+        Err(Errno::EXDEV) => {
+            let text = format!(
+                "cannot rename {} to {}: the file system cannot rename this directory (is it a mount, or in the lower layer of an overlay?): move what mounts there one level up",
+                from.display(),
+                to.display()
+            );
+            return Err(sentence(Exit::Os, text));
+        }
+        Err(errno) => return Err(failed(errno)),
+    }
     parent.sync()
 }
 

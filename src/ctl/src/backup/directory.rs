@@ -20,7 +20,7 @@ const ABANDONED: Duration = Duration::from_secs(2 * 86_400);
 #[derive(Debug)]
 pub(super) struct Partial {
     pub(super) file: File,
-    at: PathBuf,
+    pub(super) at: PathBuf,
     path: PathBuf,
     kept: bool,
 }
@@ -35,7 +35,13 @@ impl Partial {
         if path.try_exists().map_err(failed)? {
             return Err(failed(io::ErrorKind::AlreadyExists.into()));
         }
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&at).map_err(failed)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&at)
+            .map_err(failed)?;
         Ok(Self { file, at, path, kept: false })
     }
 
@@ -67,10 +73,23 @@ pub(super) fn backups(directory: &Path, tenant: &TenantId) -> Result<Vec<PathBuf
     Ok(found)
 }
 
-/// Removes the oldest backups of a tenant, so that `keep` stay.
-pub(super) fn thin_out(directory: &Path, tenant: &TenantId, keep: usize) -> Result<Vec<PathBuf>, Failure> {
+/// Backups of a tenant, and what interrupted runs left of some.
+pub(super) fn everything(directory: &Path, tenant: &TenantId) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = backups(directory, tenant)?;
+    found.extend(entries(directory, tenant, ".", &format!("{SUFFIX}{PARTIAL}"))?);
+    Ok(found)
+}
+
+/// Removes the oldest backups of a tenant, so that `keep` stay. The one just made is among them, whatever times others claim.
+pub(super) fn thin_out(
+    directory: &Path,
+    tenant: &TenantId,
+    keep: usize,
+    made: &Path,
+) -> Result<Vec<PathBuf>, Failure> {
     let mut all = backups(directory, tenant)?;
-    all.truncate(all.len().saturating_sub(keep));
+    all.retain(|path| path != made);
+    all.truncate(all.len().saturating_sub(keep.saturating_sub(1)));
     remove(&all)?;
     Ok(all)
 }
@@ -199,10 +218,14 @@ mod tests {
             File::create(directory.path().join(name)).unwrap();
         }
         std::os::unix::fs::symlink("note", directory.path().join("acme-20190101T000000Z.backup")).unwrap();
-        let removed = thin_out(directory.path(), &acme(), 2).unwrap();
+        let newest = directory.path().join(own[2]);
+        let removed = thin_out(directory.path(), &acme(), 2, &newest).unwrap();
         assert_eq!(removed, [directory.path().join(own[0])]);
         assert_eq!(names(directory.path()).len(), own.len() + others.len());
-        assert!(thin_out(directory.path(), &acme(), 2).unwrap().is_empty());
+        assert!(thin_out(directory.path(), &acme(), 2, &newest).unwrap().is_empty());
+        // A clock that was wrong once does not cost the backup of today.
+        let today = directory.path().join(own[1]);
+        assert_eq!(thin_out(directory.path(), &acme(), 1, &today).unwrap(), [newest]);
     }
 
     #[test]

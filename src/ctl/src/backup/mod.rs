@@ -4,6 +4,7 @@ mod directory;
 mod target;
 
 use std::fs::File;
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 
 use api::{BackupSummary, Contents, RestoreSummary, Summary};
@@ -73,7 +74,7 @@ pub(crate) fn destroy(session: &Session, tenant: &TenantId) -> Result<(usize, St
     if !Path::new(&directory).is_dir() {
         return Ok((0, directory));
     }
-    let found = directory::backups(Path::new(&directory), tenant)?;
+    let found = directory::everything(Path::new(&directory), tenant)?;
     directory::remove(&found)?;
     Ok((found.len(), directory))
 }
@@ -96,20 +97,33 @@ async fn one(
     let work = daemon.back_up(tenant.as_str(), stop, Fd::from(opened.descriptor()));
     let answer = progress::watch(session, tenant.as_str(), work, || opened.written()).await?;
     let backup = read(&answer)?;
-    let Some(path) = opened.keep()? else {
-        return Ok(Made { backup, file: None, size: None, verified: false, removed: Vec::new() });
+    let size = opened.written();
+    let verified = match opened.again().filter(|_| verify) {
+        // Before it has its name, and from the file that was written, whatever its name is by now.
+        Some((file, path)) => {
+            let found = check(session, path, file).await?;
+            if (&found.tenant, found.made) != (&backup.tenant, backup.made) {
+                let text = format!(
+                    "{}: another backup was read than the one that was written: see who writes there",
+                    path.display()
+                );
+                return Err(Failure::new(Exit::Data, text));
+            }
+            true
+        }
+        None => false,
     };
-    let file = File::open(&path).map_err(|error| Failure::reading(&path, &error))?;
-    let size = file.metadata().map(|found| found.len()).ok();
-    if verify {
-        check(session, &path, &file).await?;
-    }
-    let removed = target.thin_out(tenant)?;
-    Ok(Made { backup, file: Some(path), size, verified: verify, removed })
+    let file = opened.keep()?;
+    let removed = match &file {
+        Some(path) if verified => target.thin_out(tenant, path)?,
+        Some(_) | None => Vec::new(),
+    };
+    Ok(Made { backup, file, size, verified, removed })
 }
 
 /// Reads a backup whole.
-async fn check(session: &mut Session, path: &Path, file: &File) -> Result<BackupSummary, Failure> {
+async fn check(session: &mut Session, path: &Path, mut file: &File) -> Result<BackupSummary, Failure> {
+    file.rewind().map_err(|error| Failure::reading(path, &error))?;
     let daemon = session.backups().await?;
     let work = daemon.verify(Fd::from(file));
     let name = path.display().to_string();

@@ -1,8 +1,9 @@
 //! Where a backup goes: a directory, standard output, or a program such as restic.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use model::{BackupSettings, Exit, TenantId};
@@ -28,7 +29,25 @@ pub(super) enum Target {
 pub(super) enum Under {
     File(Partial),
     Stdout(OwnedFd),
-    Program(Child, OwnedFd, String),
+    Program(Running),
+}
+
+/// A program that reads a backup. Dropped before the end, it is killed: an end of its input would look like a whole backup.
+#[derive(Debug)]
+pub(super) struct Running {
+    child: Option<Child>,
+    stdin: OwnedFd,
+    name: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
 }
 
 impl Target {
@@ -71,10 +90,10 @@ impl Target {
     }
 
     /// Removes what is not to stay.
-    pub(super) fn thin_out(&self, tenant: &TenantId) -> Result<Vec<PathBuf>, Failure> {
+    pub(super) fn thin_out(&self, tenant: &TenantId, made: &Path) -> Result<Vec<PathBuf>, Failure> {
         match self {
             Self::Directory(path, Some(keep)) => {
-                directory::thin_out(path, tenant, usize::try_from(*keep).unwrap_or(usize::MAX))
+                directory::thin_out(path, tenant, usize::try_from(*keep).unwrap_or(usize::MAX), made)
             }
             Self::Directory(_, None) | Self::Stdout | Self::Program(_) => Ok(Vec::new()),
         }
@@ -86,7 +105,16 @@ impl Under {
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
         match self {
             Self::File(partial) => partial.file.as_fd(),
-            Self::Stdout(descriptor) | Self::Program(_, descriptor, _) => descriptor.as_fd(),
+            Self::Stdout(descriptor) => descriptor.as_fd(),
+            Self::Program(running) => running.stdin.as_fd(),
+        }
+    }
+
+    /// What was written, to be read again, where that can be.
+    pub(super) fn again(&self) -> Option<(&File, &Path)> {
+        match self {
+            Self::File(partial) => Some((&partial.file, &partial.at)),
+            Self::Stdout(_) | Self::Program(_) => None,
         }
     }
 
@@ -94,7 +122,7 @@ impl Under {
     pub(super) fn written(&self) -> Option<u64> {
         match self {
             Self::File(partial) => partial.file.metadata().ok().map(|found| found.len()),
-            Self::Stdout(_) | Self::Program(..) => None,
+            Self::Stdout(_) | Self::Program(_) => None,
         }
     }
 
@@ -103,10 +131,12 @@ impl Under {
         match self {
             Self::File(partial) => partial.keep().map(Some),
             Self::Stdout(_) => Ok(None),
-            Self::Program(mut child, stdin, name) => {
+            Self::Program(mut running) => {
+                let (child, name) = (running.child.take(), running.name.clone());
                 // The end of its input.
-                drop(stdin);
-                match child.wait() {
+                drop(running);
+                let gone = || Err(io::ErrorKind::NotFound.into());
+                match child.map_or_else(gone, |mut child| child.wait()) {
                     Ok(status) if status.success() => Ok(None),
                     Ok(status) => Err(Failure::new(
                         Exit::Unavailable,
@@ -141,5 +171,5 @@ fn program(words: &[String], tenant: &TenantId) -> Result<Under, Failure> {
         .spawn()
         .map_err(failed)?;
     let stdin = child.stdin.take().ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
-    Ok(Under::Program(child, stdin.into(), name.clone()))
+    Ok(Under::Program(Running { child: Some(child), stdin: stdin.into(), name: name.clone() }))
 }

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use api::BackupSummary;
 use backup::{Head, Label, Quiesced};
@@ -16,6 +17,9 @@ use crate::journal::{lock, may_die};
 use crate::service::Service;
 use crate::state::OperationKind;
 
+/// A tenant is frozen no longer than this, whatever hangs.
+const MOST_FROZEN: Duration = Duration::from_secs(30 * 60);
+
 impl Service {
     /// Backs a tenant up. Whatever fails, the tenant goes on as before, and what was written is no whole backup.
     pub fn back_up(
@@ -26,65 +30,109 @@ impl Service {
         cancel: &Cancel,
     ) -> Result<BackupSummary, Failure> {
         let _occupied = self.occupy(id)?;
-        let allocation = self.existing(id)?;
-        let unusable = |error| Failure::new(Exit::Io, format!("cannot write the backup: {error}"));
-        let out = Outflow::new(to, cancel).map_err(unusable)?;
-        let (key, kek, vault) = self.sealing_key(id)?;
+        self.existing(id)?;
+        let out = Outflow::new(to, cancel).map_err(|error| stream_failure("write", error))?;
         let runs = self.systemd.unit(&id.unit())?.is_up();
         let kind = if stop && runs { OperationKind::BackupStopped } else { OperationKind::Backup };
-        let (_, spec) = catalog::read_spec(&self.paths, id)?;
+        // Before the key is chosen: no rotation destroys it while the operation is open.
         lock(&self.database).begin(id, kind, "")?;
-        let made = self.hold_still(id, kind).and_then(|quiesced| {
-            may_die();
-            let label = self.label(id, quiesced, spec)?;
-            let head = Head { label, vault };
-            let task = ArchiveTask::Pack { uid: allocation.uid, directory: self.paths.data(id) };
-            let (packed, sealed) =
-                host::archive(&self.systemd, id, &task, cancel, |data| seal(&key, &head, data, out))?;
-            // A full disk ends the program, too; the disk is what is to be told.
-            let sealer = sealed?;
-            let contents = packed?;
-            // Only now: what the program did not read to its end gets no last chunk.
-            let out = sealer.finish().map_err(archive_failure)?;
-            out.sync().map_err(unusable)?;
-            Ok(summary(&head.label, kek, head.vault.len(), contents))
+        let made = self.hold_still(id, kind).and_then(|quiesced| match quiesced {
+            Quiesced::Frozen => {
+                self.thawed_in_time(id, cancel, || self.write_backup(id, quiesced, out, cancel))
+            }
+            Quiesced::Stopped => self.write_backup(id, quiesced, out, cancel),
         });
         may_die();
-        let gone_on = self.let_go(id, kind);
+        // As long as the tenant does not go on, the operation is open and tried again.
+        let stopped = kind == OperationKind::BackupStopped;
+        let gone_on = self.let_go(id).and_then(|()| self.start_again(id, stopped));
         may_die();
-        let ended = lock(&self.database).end(id);
-        let made = match (made, gone_on) {
-            (Err(failure), Err(second)) => return Err(failure.and_then(&second)),
-            (made, gone_on) => {
-                let made = made?;
-                gone_on?;
-                made
-            }
-        };
-        ended?;
-        lock(&self.database).note_backup(id, made.made, kek)?;
+        let gone_on = gone_on.and_then(|()| Ok(lock(&self.database).end(id)?));
+        if stopped && gone_on.is_ok() {
+            self.systemd.start(&id.unit())?;
+        }
+        match (made, gone_on) {
+            (Err(failure), Err(second)) => Err(failure.and_then(&second)),
+            (made, gone_on) => gone_on.and(made),
+        }
+    }
+
+    fn write_backup(
+        &self,
+        id: &TenantId,
+        quiesced: Quiesced,
+        out: Outflow<'_>,
+        cancel: &Cancel,
+    ) -> Result<BackupSummary, Failure> {
+        let allocation = self.existing(id)?;
+        let (key, kek, vault) = self.sealing_key(id)?;
+        let (_, spec) = catalog::read_spec(&self.paths, id)?;
+        let head = Head { label: self.label(id, quiesced, spec)?, vault };
+        may_die();
+        let task = ArchiveTask::Pack { uid: allocation.uid, directory: self.paths.data(id) };
+        let (packed, sealed) =
+            host::archive(&self.systemd, id, &task, cancel, |data| seal(&key, &head, data, out))?;
+        // A full disk ends the program, too; the disk is what is to be told.
+        let sealer = sealed?;
+        let contents = packed?;
+        // Only now: what the program did not read to its end gets no last chunk.
+        let out = sealer.finish().map_err(archive_failure)?;
+        out.sync().map_err(|error| stream_failure("write", error))?;
+        lock(&self.database).note_backup(id, head.label.made, kek)?;
         tracing::info!(tenant = %id, kek = %kek, "backup");
-        Ok(made)
+        Ok(summary(&head, kek, contents))
+    }
+
+    /// Does the work on a frozen tenant, which is thawed after a time even if the work hangs: then it is cancelled, too.
+    fn thawed_in_time<T>(
+        &self,
+        id: &TenantId,
+        cancel: &Cancel,
+        work: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let (ended, waiting) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            let watch = scope.spawn(move || {
+                if waiting.recv_timeout(MOST_FROZEN) != Err(RecvTimeoutError::Timeout) {
+                    return Ok(false);
+                }
+                cancel.cancel();
+                host::thaw_tenant(&self.systemd, id).map(|()| true)
+            });
+            let done = work();
+            drop(ended);
+            match watch.join() {
+                Ok(Ok(false)) => done,
+                Ok(late) => {
+                    late?;
+                    let text = format!(
+                        "tenant {id} was frozen for {} minutes and goes on; its backup is given up: write to a faster place, or use --stop",
+                        MOST_FROZEN.as_secs() / 60
+                    );
+                    Err(Failure::new(Exit::TempFail, text))
+                }
+                Err(_) => {
+                    Err(Failure::new(Exit::Software, format!("tenant {id}: its watch ended: report this")))
+                }
+            }
+        })
     }
 
     /// Stops or freezes a tenant.
     fn hold_still(&self, id: &TenantId, kind: OperationKind) -> Result<Quiesced, Failure> {
         if kind == OperationKind::BackupStopped {
-            self.systemd.stop(&id.unit())?;
+            host::stop_tenant(&self.systemd, id)?;
+            return Ok(Quiesced::Stopped);
         }
         may_die();
-        // Also commands of "tenantctl exec", which a stop of the gateway does not end.
         let frozen = host::freeze_tenant(&self.systemd, id)?;
-        Ok(if frozen && kind == OperationKind::Backup { Quiesced::Frozen } else { Quiesced::Stopped })
+        Ok(if frozen { Quiesced::Frozen } else { Quiesced::Stopped })
     }
 
-    /// Lets a tenant go on that was kept still for a backup.
-    pub(crate) fn let_go(&self, id: &TenantId, kind: OperationKind) -> Result<(), Failure> {
+    /// Ends what reads the tenant's data, and thaws the tenant.
+    pub(crate) fn let_go(&self, id: &TenantId) -> Result<(), Failure> {
         host::thaw_tenant(&self.systemd, id)?;
-        if kind == OperationKind::BackupStopped {
-            self.systemd.start(&id.unit())?;
-        }
-        Ok(())
+        Ok(host::end_archive(&self.systemd, id)?)
     }
 
     fn label(&self, id: &TenantId, quiesced: Quiesced, spec: String) -> Result<Label, Failure> {
@@ -108,7 +156,7 @@ fn seal<'a>(
     out: Outflow<'a>,
 ) -> Result<Sealer<Outflow<'a>>, Failure> {
     let mut sealer = Sealer::new(key, out).map_err(archive_failure)?;
-    head.write(&mut sealer).map_err(head_failure)?;
+    head.write(&mut sealer).map_err(|error| head_failure("write", error))?;
     let failed = |error| stream_failure("write", error);
     pump(&mut data, &mut sealer, (failed, failed))?;
     Ok(sealer)

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use api::BackupSummary;
-use backup::{Head, HeadError, Label, Quiesced};
+use backup::{Head, HeadError, Quiesced};
 use model::Exit;
 use vault::{ArchiveError, KekId, Opener, Unopened};
 
@@ -45,7 +45,7 @@ impl Service {
         let unopened = Unopened::read(archive).map_err(archive_failure)?;
         let (tenant, kek) = (unopened.tenant().clone(), unopened.kek());
         let mut data = unopened.open(&self.opening_key(&tenant, kek)?).map_err(archive_failure)?;
-        let head = Head::read(&mut data).map_err(head_failure)?;
+        let head = Head::read(&mut data).map_err(|error| head_failure("read", error))?;
         if head.label.tenant != tenant {
             let text = format!(
                 "the backup of tenant {tenant} says inside that it is of tenant {}: take another copy",
@@ -57,7 +57,10 @@ impl Service {
     }
 }
 
-fn summary(label: &Label, kek: KekId, secrets: usize, contents: String) -> BackupSummary {
+fn summary(head: &Head, kek: KekId, contents: String) -> BackupSummary {
+    let label = &head.label;
+    // Versions that are on their way out are counted, too: it is the files that are in it.
+    let secrets = head.vault.iter().filter(|(name, _)| name.starts_with("secret.")).count();
     BackupSummary {
         tenant: label.tenant.to_string(),
         made: label.made,
@@ -85,9 +88,9 @@ fn archive_failure(error: ArchiveError) -> Failure {
     Failure::new(exit, error.to_string())
 }
 
-fn head_failure(error: HeadError) -> Failure {
+fn head_failure(verb: &str, error: HeadError) -> Failure {
     match error {
-        HeadError::Stream(error) => stream_failure("read", error),
+        HeadError::Stream(error) => stream_failure(verb, error),
         HeadError::Malformed(_) | HeadError::Newer(_) => Failure::new(Exit::Data, error.to_string()),
         HeadError::TooLarge => Failure::new(Exit::CantCreate, error.to_string()),
     }
@@ -97,7 +100,15 @@ fn head_failure(error: HeadError) -> Failure {
 fn stream_failure(verb: &str, error: io::Error) -> Failure {
     match error.downcast::<ArchiveError>() {
         Ok(sealed) => archive_failure(sealed),
-        Err(error) => Failure::new(Exit::Io, format!("cannot {verb} the backup: {error}")),
+        Err(error) => {
+            let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            let remedy = if full {
+                "make room there, or give another place with --to"
+            } else {
+                "see what is at its other end"
+            };
+            Failure::new(Exit::Io, format!("cannot {verb} the backup: {error}: {remedy}"))
+        }
     }
 }
 

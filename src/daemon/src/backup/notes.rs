@@ -4,7 +4,7 @@ use model::TenantId;
 use rusqlite::{OptionalExtension, params};
 use vault::KekId;
 
-use crate::state::{Database, StateError};
+use crate::state::{Database, OperationKind, StateError};
 
 impl Database {
     /// A backup was made.
@@ -28,6 +28,18 @@ impl Database {
     pub(crate) fn note_recovery(&mut self, kek: KekId) -> Result<(), StateError> {
         self.connection.execute("INSERT OR IGNORE INTO recovery (kek) VALUES (?1)", [kek.to_string()])?;
         Ok(())
+    }
+
+    /// The backups of a tenant are destroyed.
+    pub(crate) fn forget_backups(&mut self, id: &TenantId) -> Result<(), StateError> {
+        self.connection.execute("DELETE FROM backup WHERE tenant = ?1", [id.as_str()])?;
+        Ok(())
+    }
+
+    /// Whether a backup of any tenant is being made.
+    pub(crate) fn backup_under_way(&self) -> Result<bool, StateError> {
+        let mut query = self.connection.prepare("SELECT 1 FROM operation WHERE kind IN (?1, ?2)")?;
+        Ok(query.exists([OperationKind::Backup.word(), OperationKind::BackupStopped.word()])?)
     }
 
     /// How many tenants' last backups would be lost with a KEK that no recovery copy was made of.

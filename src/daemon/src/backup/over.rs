@@ -41,7 +41,11 @@ impl Service {
         lock(&self.database).begin(id, kind, "")?;
         let done = self.make_beside(id, allocation.uid).and_then(|beside| {
             may_die();
-            let contents = self.unpack(id, allocation.uid, beside, &mut data, cancel)?;
+            // Its processes have the same uid as the program that unpacks, and would be able to stop it.
+            host::freeze_tenant(&self.systemd, id)?;
+            let contents = self.unpack(id, allocation.uid, beside, &mut data, cancel);
+            host::thaw_tenant(&self.systemd, id)?;
+            let contents = contents?;
             may_die();
             self.exchange(id)?;
             may_die();
@@ -63,16 +67,24 @@ impl Service {
                     tenant: id.to_string(),
                     replaced: true,
                     state: self.state_word(id)?,
-                    backup: summary(&head.label, kek, head.vault.len(), contents),
+                    backup: summary(&head, kek, contents),
                     problems,
                 })
             }
             Err(failure) => {
                 tracing::error!(tenant = %id, "restore failed, going back: {failure}");
-                if let Err(second) = self.take_restore_back(id, runs) {
+                let back = self.take_restore_back(id).and_then(|()| self.start_again(id, runs));
+                let back = back.and_then(|()| Ok(lock(&self.database).end(id)?));
+                if let Err(second) = back {
                     return Err(failure.and_then(&second));
                 }
-                lock(&self.database).end(id)?;
+                if runs && let Err(second) = self.systemd.start(&id.unit()) {
+                    let text = format!(
+                        "{}: tenant {id} has the data it had before, but does not start with it either: {}",
+                        failure.sentence, second.message
+                    );
+                    return Err(Failure::new(failure.exit, text));
+                }
                 Err(Failure::new(
                     failure.exit,
                     format!("{}: tenant {id} is as it was before", failure.sentence),
@@ -130,25 +142,26 @@ impl Service {
         may_die();
         host::move_directory(&own, &old)?;
         may_die();
-        Ok(host::move_directory(&new, &own)?)
+        host::move_directory(&new, &own)?;
+        // Whoever started it meanwhile has the old directory.
+        Ok(host::stop_tenant(&self.systemd, id)?)
     }
 
-    /// Undoes a restore that was not brought to its end, and starts the tenant if it ran.
-    pub(crate) fn take_restore_back(&self, id: &TenantId, runs: bool) -> Result<(), Failure> {
+    /// Undoes a restore that was not brought to its end. The tenant is to be started then, if it ran.
+    pub(crate) fn take_restore_back(&self, id: &TenantId) -> Result<(), Failure> {
+        self.let_go(id)?;
         let (new, old) = self.beside(id);
         let own = self.paths.data(id);
         if host::directory_exists(&old)? {
+            // What it did with data that goes is no loss.
+            self.systemd.kill(&id.unit())?;
             host::stop_tenant(&self.systemd, id)?;
             if host::directory_exists(&own)? {
                 host::move_directory(&own, &new)?;
             }
             host::move_directory(&old, &own)?;
         }
-        self.finish_restore(id)?;
-        if runs {
-            self.systemd.start(&id.unit())?;
-        }
-        Ok(())
+        self.finish_restore(id)
     }
 
     /// Removes what is beside the tenant's data, and puts its quota back.

@@ -51,6 +51,13 @@ impl Service {
                     "tenant {id} exists: say --yes to replace the data it has now by that of the backup, or restore as another tenant with --as"
                 ),
             )),
+            Some(false) if id != opened.head.label.tenant => Err(Failure::new(
+                Exit::CantCreate,
+                format!(
+                    "the backup is of tenant {}, and tenant {id} exists: it does not get the data of another; delete it first, or give a name that is free with --as",
+                    opened.head.label.tenant
+                ),
+            )),
             Some(false) => self.restore_over(&id, opened, cancel),
         }
     }
@@ -71,7 +78,7 @@ impl Service {
             may_die();
             problems = self.restore_secrets(id, &head.label.tenant, &head.vault)?;
             may_die();
-            if head.label.enabled { Ok(()) } else { Ok(host::set_enabled(&self.paths, &id.unit(), false)?) }
+            Ok(head.label.enabled)
         };
         let creation = Creation { text: &text, start, dry_run: false, fill: Some(&mut fill) };
         let made = self.create_as(creation, &|_, _| {})?;
@@ -80,7 +87,7 @@ impl Service {
             tenant: id.to_string(),
             replaced: false,
             state: made.state,
-            backup: summary(&head.label, kek, head.vault.len(), contents),
+            backup: summary(&head, kek, contents),
             problems,
         })
     }

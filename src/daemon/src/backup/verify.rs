@@ -19,7 +19,7 @@ impl Service {
         let (checked, opened) =
             host::archive(&self.systemd, tenant, &task, cancel, |to| feed(&mut data, to))?;
         let contents = outcome(checked, opened)?;
-        Ok(summary(&head.label, kek, head.vault.len(), contents))
+        Ok(summary(&head, kek, contents))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use backup::VaultFile;
 use model::TenantId;
-use vault::{BackupKey, KekId, Kind, Listing};
+use vault::{BackupKey, KekId, Kind, Listing, SecretName};
 
 use crate::failure::Failure;
 use crate::journal::lock;
@@ -20,7 +20,7 @@ impl Service {
         let mut held = self.vault.hold();
         let store = held.store()?;
         let newest = held.keyring.keks(&store)?.newest();
-        // A rotation may have begun meanwhile: the files open with the KEK they name, as long as a copy of it is kept.
+        // None is destroyed while the backup is under way.
         Ok((newest.backup_key(id), newest.id(), store.files(id)?))
     }
 
@@ -28,8 +28,12 @@ impl Service {
     pub(crate) fn opening_key(&self, tenant: &TenantId, kek: KekId) -> Result<BackupKey, Failure> {
         let mut held = self.vault.hold();
         let store = held.store()?;
-        let found = held.keyring.keks_or_first(&store)?.find(kek);
-        found.map(|kek| kek.backup_key(tenant)).ok_or_else(|| {
+        // No KEK is made for this: one that was there before the copy of another was imported would seal everything from then on.
+        let found = match held.keyring.keks(&store) {
+            Err(failure) if failure.exit != model::Exit::NoInput => return Err(failure),
+            keks => keks.ok().and_then(|keks| keks.find(kek)).map(|kek| kek.backup_key(tenant)),
+        };
+        found.ok_or_else(|| {
             let error = vault::ArchiveError::ForeignKey { tenant: tenant.clone(), kek };
             Failure::new(model::Exit::Config, error.to_string())
         })
@@ -52,6 +56,13 @@ impl Service {
         for entry in listing.secrets() {
             // A gateway's own is made anew: whoever had the old one has nothing.
             if entry.kind == Some(Kind::Gateway) {
+                continue;
+            }
+            if entry.name == SecretName::gateway() {
+                problems.push(format!(
+                    "secret {} has a name that is tenantd's own now: set it under another one",
+                    entry.name
+                ));
                 continue;
             }
             let kind = entry.kind.unwrap_or(Kind::Proxy);

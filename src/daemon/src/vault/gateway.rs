@@ -35,14 +35,19 @@ impl Service {
     pub(crate) fn ensure_gateway_secret(&self, id: &TenantId) -> Result<(), Failure> {
         let name = SecretName::gateway();
         let found = {
-            let held = self.vault.hold();
-            let vault = held.store()?.find(id)?;
+            let mut held = self.vault.hold();
+            let store = held.store()?;
+            let vault = store.find(id)?;
             let noted = lock(&self.database).secret_heads(id)?.get(name.as_str()).map(|head| head.version);
-            let entry = vault.and_then(|vault| vault.listing().secrets().find(|entry| entry.name == name));
-            // An older one that was put back is none: nobody else can set it anew.
-            entry.is_some_and(|entry| {
-                entry.kind == Some(Kind::Gateway) && noted.is_none_or(|noted| noted <= entry.version)
-            })
+            match vault.as_ref().and_then(|vault| Some((vault, vault.listing().newest_version(&name)?))) {
+                // One that does not open, and an older one that was put back, are none: nobody else can set it anew.
+                Some((vault, version)) => {
+                    let opened =
+                        vault.listing().open(held.keyring.keks(&store)?, &name, version, Kind::Gateway);
+                    opened.is_ok() && noted.is_none_or(|noted| noted <= version)
+                }
+                None => false,
+            }
         };
         if found { Ok(()) } else { self.new_gateway_secret(id) }
     }

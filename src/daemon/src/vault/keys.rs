@@ -26,9 +26,9 @@ impl Service {
         {
             let mut held = self.vault.hold();
             let store = held.store()?;
-            let current = held.keyring.keks(&store)?.newest().id();
-            if !give_up_backups {
-                self.refuse_lost_backups(current)?;
+            held.keyring.keks(&store)?;
+            if !give_up_backups && let Opened::Kek(current) = held.keyring.load(&store, KekFile::Current)? {
+                self.refuse_lost_backups(current.id())?;
             }
             match held.keyring.load(&store, KekFile::Next)? {
                 Opened::Kek(_) => (),
@@ -48,7 +48,14 @@ impl Service {
 
     /// Refuses to destroy the only key of backups.
     fn refuse_lost_backups(&self, kek: KekId) -> Result<(), Failure> {
-        let lost = lock(&self.database).backups_lost_with(kek)?;
+        let (lost, under_way) = {
+            let database = lock(&self.database);
+            (database.backups_lost_with(kek)?, database.backup_under_way()?)
+        };
+        if under_way {
+            let text = "a backup is being made, which this KEK opens: wait until it has ended";
+            return Err(Failure::new(Exit::TempFail, text));
+        }
         if lost == 0 {
             return Ok(());
         }

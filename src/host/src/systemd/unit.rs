@@ -72,6 +72,13 @@ impl Systemd {
         self.job("start", "StartUnit", unit)
     }
 
+    /// Asks for a start and does not wait for it.
+    pub fn queue_start(&self, unit: &str) -> Result<(), HostError> {
+        self.reset_failed(unit)?;
+        let (act, name) = (format!("start {unit}"), unit.to_owned());
+        self.run(&act, move |link| async move { queue(&link, "StartUnit", &name).await.map(drop) })
+    }
+
     /// Stops a unit and waits until it is down. A unit that is not there is down.
     pub fn stop(&self, unit: &str) -> Result<(), HostError> {
         self.job("stop", "StopUnit", unit)
