@@ -29,6 +29,9 @@ backed_up() { # TENANT [OPTION…]
 field() { # DOCUMENT EXPRESSION
     printf '%s' "$1" | python3 -c "import json,sys; d=json.load(sys.stdin); print($2)"
 }
+freezer() { # TENANT: frozen or running, as the kernel says
+    if grep -q '^frozen 1$' "/sys/fs/cgroup/tenants.slice/tenants-$1.slice/cgroup.events"; then echo frozen; else echo running; fi
+}
 delete() { tenantctl delete "$1" --yes; }
 unit() { systemctl show -P "$2" "tenant@$1.service"; }
 secret_of() { # TENANT NAME: as its gateway has it

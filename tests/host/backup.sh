@@ -12,18 +12,21 @@ test_a_tenant_is_frozen_while_it_is_read_and_goes_on() {
     in_delta 'head -c 200000000 /dev/urandom >workspace/large'
     later in_delta 'rm workspace/large'
     pid=$(unit delta MainPID)
+    # A command in the cell, a job under way to systemd, is frozen with it.
+    tenantctl exec delta -- sleep 30 &
     tenantctl backup delta --to "$BACKUPS" --no-verify &
     for _ in $(seq 200); do
-        seen="$seen $(unit delta FreezerState)"
+        seen="$seen $(freezer delta)"
         [[ $seen != *frozen* ]] || break
         sleep 0.01
     done
     assert_match "$seen" frozen
     # While it is, the tenant cannot be changed, but looked at.
     assert_status 75 tenantctl set delta description=x
+    assert_status 75 tenantctl exec delta -- true
     assert_ok tenantctl list
-    wait
-    assert_eq "$(unit delta FreezerState) $(unit delta MainPID)" "running $pid"
+    wait %2
+    assert_eq "$(freezer delta) $(unit delta MainPID)" "running $pid"
     assert_ok in_cell delta true
     # Stopped instead, its gateway is another one afterwards.
     file=$(backed_up delta --stop)
@@ -36,8 +39,8 @@ test_whoever_makes_a_backup_may_die_and_the_tenant_goes_on() {
     local many
     in_delta 'head -c 200000000 /dev/urandom >workspace/large'
     later in_delta 'rm workspace/large'
-    frozen() { [ "$(unit delta FreezerState)" = frozen ]; }
-    thawed() { [ "$(unit delta FreezerState)" = running ]; }
+    frozen() { [ "$(freezer delta)" = frozen ]; }
+    thawed() { [ "$(freezer delta)" = running ]; }
     many=$(find "$BACKUPS" -name 'delta-*' | wc -l)
     tenantctl backup delta --to "$BACKUPS" &
     eventually 10 frozen
@@ -123,7 +126,7 @@ test_standard_output_takes_one_backup_and_nothing_else() {
     assert_status 64 tenantctl backup --all --to -
     # A reader that goes away.
     tenantctl backup beta --to - 2>/srv/said | head -c 10 >/dev/null || true
-    assert_eq "$(unit beta FreezerState)" running
+    assert_eq "$(freezer beta)" running
 }
 
 test_destroying_takes_kept_data_keys_and_backups() {

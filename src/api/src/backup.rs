@@ -43,6 +43,8 @@ pub struct BackupSummary {
     pub kek: String,
     /// Secrets in it.
     pub secrets: usize,
+    /// The settings (`tenantd.toml`) of the host it was made on.
+    pub settings: String,
     /// What is in it, as the program says that read it as the tenant: a JSON [`Contents`].
     pub contents: String,
 }

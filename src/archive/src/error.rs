@@ -54,6 +54,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Files with several names would be packed again and again.
+    #[error(
+        "{path}: more than 40,000 files have several names, and 4 GiB of them would be packed more than once (remove names, then pack again)"
+    )]
+    HardLinks {
+        /// Where in the tree, escaped.
+        path: String,
+    },
     /// The operating system did not let something be made.
     #[error("cannot make {path}: {source} ({remedy}, then unpack again)", remedy = remedy(source))]
     Make {
@@ -94,7 +102,7 @@ impl Error {
             Error::Open { .. } => Exit::NoInput,
             Error::NotEmpty(_) => Exit::CantCreate,
             Error::Output(_) | Error::Input(_) => Exit::Io,
-            Error::Refused { .. } | Error::Newer(_) => Exit::Data,
+            Error::Refused { .. } | Error::Newer(_) | Error::HardLinks { .. } => Exit::Data,
             Error::Exhausted { .. } => Exit::Os,
             Error::Make { source, .. } if denied(source) => Exit::NoPermission,
             Error::Make { .. } => Exit::Io,

@@ -143,6 +143,7 @@ mod tests {
             quiesced: Quiesced::Frozen,
             enabled: true,
             spec: "id = \"acme\"\n".to_owned(),
+            settings: "none = 1\n".to_owned(),
         }
     }
 
@@ -176,7 +177,7 @@ mod tests {
     /// The known answer: a change of the format is deliberate.
     #[test]
     fn the_layout_never_changes() {
-        let json = br#"{"tenant":"acme","made":1790000000,"host":"host-1","tenantd":"0.1.0","quiesced":"frozen","enabled":true,"spec":"id = \"acme\"\n"}"#;
+        let json = br#"{"tenant":"acme","made":1790000000,"host":"host-1","tenantd":"0.1.0","quiesced":"frozen","enabled":true,"spec":"id = \"acme\"\n","settings":"none = 1\n"}"#;
         let length = u32::try_from(json.len()).unwrap().to_be_bytes();
         let wanted = [
             b"tnd-bkup\x01",

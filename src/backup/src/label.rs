@@ -31,4 +31,6 @@ pub struct Label {
     pub enabled: bool,
     /// The spec as it was on disk (TOML).
     pub spec: String,
+    /// The host's own settings, as they were on disk (TOML).
+    pub settings: String,
 }

@@ -35,7 +35,7 @@ there() { tenantctl list --json | grep -q '"omega"' || create >/dev/null; }
 note() { tenantctl exec omega -- sh -c "echo $1 >workspace/note"; }
 backed_up() { rm -rf /srv/omega; mkdir -p /srv/omega; tenantctl backup omega --to /srv/omega >/dev/null; echo /srv/omega/*.backup; }
 sound() { # TENANT: it runs, nothing is under way, and nothing lies beside it
-    [ "$(systemctl is-active "tenant@$1")" = active ] && [ "$(systemctl show -P FreezerState "tenant@$1")" = running ] &&
+    [ "$(systemctl is-active "tenant@$1")" = active ] && grep -q "^frozen 0" "/sys/fs/cgroup/tenants.slice/tenants-$1.slice/cgroup.events" &&
         tenantctl status "$1" --json | python3 -c 'import json,sys; s=json.load(sys.stdin); sys.exit(bool(s["drift"] or s["open_operation"]))' &&
         [ -z "$(find /var/lib/tenants -mindepth 1 -maxdepth 1 -name '.*')" ]
 }

@@ -8,12 +8,15 @@ use rustix::fs::Stat;
 const BUDGET: usize = 5 * 1024 * 1024;
 /// What an entry costs beside its path: the table, half empty at worst, and the allocation.
 const EACH: usize = 80;
+/// What may be packed more than once because it is not remembered. A tenant could make a thousand of every byte.
+const COPIES: u64 = 4 << 30;
 
 /// Files of which some name was packed and another was not.
 #[derive(Default)]
 pub struct HardLinks {
     pending: HashMap<(u64, u64), Pending>,
     used: usize,
+    copied: u64,
 }
 
 struct Pending {
@@ -29,6 +32,8 @@ pub enum Seen {
     Before(Vec<u8>),
     /// It has several names, and there is no room to remember this one.
     TooMany,
+    /// So have others, and together they would make the archive larger than any tree of use is.
+    FarTooMany,
 }
 
 impl HardLinks {
@@ -49,10 +54,31 @@ impl HardLinks {
             return Seen::Before(target);
         }
         if self.used + path.len() + EACH > BUDGET {
-            return Seen::TooMany;
+            self.copied =
+                self.copied.saturating_add(u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512));
+            return if self.copied > COPIES { Seen::FarTooMany } else { Seen::TooMany };
         }
         self.used += path.len() + EACH;
         self.pending.insert(key, Pending { path: path.into(), left: names - 1 });
         Seen::First
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_beyond_the_bound_are_packed_again_but_not_for_ever() {
+        let mut links = HardLinks::default();
+        let mut stat = rustix::fs::stat("/").unwrap();
+        stat.st_nlink = 3;
+        stat.st_blocks = i64::try_from(COPIES / 512 / 2).unwrap();
+        let long = vec![b'x'; BUDGET];
+        assert!(matches!(links.seen(&stat, &long), Seen::TooMany));
+        assert!(matches!(links.seen(&stat, &long), Seen::TooMany));
+        assert!(matches!(links.seen(&stat, &long), Seen::FarTooMany));
+        assert!(matches!(links.seen(&stat, b"short"), Seen::First));
+        assert!(matches!(links.seen(&stat, b"other"), Seen::Before(path) if path == b"short"));
     }
 }

@@ -221,7 +221,7 @@ impl<W: Write, R: Write> Pack<'_, W, R> {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(Errno::NOENT.into());
         }
-        if let Some(entry) = self.other_name(&stat) {
+        if let Some(entry) = self.other_name(&stat)? {
             self.sink.entry(&entry, false)?;
             return Ok(self.sink.end(&entry)?);
         }
@@ -243,18 +243,19 @@ impl<W: Write, R: Write> Pack<'_, W, R> {
     }
 
     /// The entry that says that this file came before, if it has several names and did.
-    fn other_name(&mut self, stat: &Stat) -> Option<Entry> {
+    fn other_name(&mut self, stat: &Stat) -> Result<Option<Entry>, Error> {
         let target = match self.links.seen(stat, &self.path) {
             hard_links::Seen::Before(target) => target,
-            hard_links::Seen::First => return None,
+            hard_links::Seen::First => return Ok(None),
+            hard_links::Seen::FarTooMany => return Err(Error::HardLinks { path: shown(&self.path) }),
             hard_links::Seen::TooMany => {
                 self.sink.summary.left_out.hard_links += 1;
                 self.report.warn(&self.path, "kept as a file of its own: too many hard links to remember");
-                return None;
+                return Ok(None);
             }
         };
         let kind = Kind::HardLink { target };
-        Some(Entry { path: self.path.clone(), mode: 0, mtime: Time::default(), kind })
+        Ok(Some(Entry { path: self.path.clone(), mode: 0, mtime: Time::default(), kind }))
     }
 
     fn entry(&mut self, stat: &Stat, kind: Kind) -> Entry {

@@ -20,6 +20,9 @@ use crate::state::OperationKind;
 /// A tenant is frozen no longer than this, whatever hangs.
 const MOST_FROZEN: Duration = Duration::from_secs(30 * 60);
 
+/// More than a settings file has.
+const MOST_SETTINGS: usize = 256 << 10;
+
 impl Service {
     /// Backs a tenant up. Whatever fails, the tenant goes on as before, and what was written is no whole backup.
     pub fn back_up(
@@ -143,6 +146,9 @@ impl Service {
             host: host.trim().to_owned(),
             tenantd: env!("CARGO_PKG_VERSION").to_owned(),
             quiesced,
+            settings: host::files::read_bounded(&self.paths.settings(), MOST_SETTINGS)?
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .unwrap_or_default(),
             enabled: host::enabled(&self.paths)?.contains(&id.unit()),
             spec,
         })

@@ -72,6 +72,7 @@ fn summary(head: &Head, kek: KekId, contents: String) -> BackupSummary {
         }
         .to_owned(),
         kek: kek.to_string(),
+        settings: label.settings.clone(),
         secrets,
         contents,
     }
