@@ -1,5 +1,6 @@
 # What the tests of backups share.
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # used by the tests
 
 BACKUPS=/srv/backups
 VAULT=/var/lib/tenantd/vault

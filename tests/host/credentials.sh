@@ -37,7 +37,7 @@ test_an_egress_proxy_is_given_the_secrets_of_the_proxy_and_no_gateways() {
 }
 
 test_what_opens_secrets_is_neither_swapped_out_nor_looked_into() {
-    local pid look=(setpriv --inh-caps=-all --bounding-set=-all,+dac_override) control
+    local pid look=(setpriv --inh-caps=-all "--bounding-set=-all,+dac_override") control
     assert_ok systemctl restart tenant@alpha
     pid=$(systemctl show -P MainPID tenantd-credentials)
     [ "$(awk '/^VmLck:/ {print $2}' "/proc/$pid/status")" -gt 0 ] || fail "nothing of process $pid is locked"
@@ -57,6 +57,7 @@ test_a_changed_secret_reaches_a_gateway_that_runs_when_that_is_asked_for() {
     delivered() { cat "/proc/$(systemctl show -P MainPID tenant@alpha)/root/run/tenantd/secrets/$1"; }
     printf one | tenantctl secret set alpha token --for file
     later tenantctl secret remove alpha token
+    # shellcheck disable=SC2317 # called by name
     rotate() { printf '%s' "$1" | tenantctl secret rotate alpha token "${@:2}"; }
     pid=$(systemctl show -P MainPID tenant@alpha)
     assert_ok rotate two

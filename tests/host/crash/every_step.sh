@@ -60,11 +60,11 @@ for n in $(seq 200); do
             rm -rf /srv/omega; mkdir -p /srv/omega
             daemon "$n"; action="tenantctl backup omega --to /srv/omega --stop --no-verify" ;;
         restore)
-            daemon; there; note then; file=$(backed_up); note now
+            daemon; there; note "then"; file=$(backed_up); note now
             daemon "$n"; action="tenantctl restore $file --yes" ;;
         clone)
             daemon
-            [ -n "${file:-}" ] || { there; note then; file=$(backed_up); tenantctl delete omega --yes >/dev/null; }
+            [ -n "${file:-}" ] || { there; note "then"; file=$(backed_up); tenantctl delete omega --yes >/dev/null; }
             daemon "$n"; action="tenantctl restore $file" ;;
     esac
     if $action >/tmp/out 2>&1; then break; fi
