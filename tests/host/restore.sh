@@ -259,3 +259,28 @@ test_restoring_is_asked_for_and_a_tenants_program_is_not_roots() {
     assert_match "$seen" $'Seccomp:\t2'
     wait
 }
+
+test_data_that_the_gateway_does_not_start_with_is_taken_back() {
+    # shellcheck disable=SC2016 # for the shell in the cell
+    local file gateway='test ! -e "$HOME/../workspace/broken" && exec /usr/local/lib/standin/bin/standin-gateway --port 18789'
+    assert_ok tenantctl create picky --runtime generic --port 18789 -- /bin/sh -c "$gateway"
+    later delete picky
+    in_cell picky sh -c 'echo then >workspace/note; touch workspace/broken'
+    file=$(backed_up picky)
+    in_cell picky sh -c 'echo now >workspace/note; rm workspace/broken'
+    assert_fails tenantctl restore "$file" --yes
+    assert_match "$OUTPUT" 'tenant picky is as it was before'
+    assert_eq "$(cat /var/lib/tenants/picky/workspace/note) $(unit picky ActiveState)" "now active"
+    nothing_beside
+    assert_eq "$(tenantctl status picky --json | python3 -c 'import json,sys; d=json.load(sys.stdin); print(d["drift"], d["open_operation"])')" "[] None"
+    # Made anew from it, there is no such tenant: nothing of it is left.
+    assert_fails tenantctl restore "$file" --as picky2
+    assert_eq "$(getent passwd t-picky2 || true)$(find /var/lib/tenants "$VAULT" -name '*picky2*')" ""
+    # One that runs with neither is not locked: it can be changed, and deleted.
+    in_cell picky touch workspace/broken
+    assert_fails tenantctl restart picky
+    assert_fails tenantctl restore "$file" --yes
+    assert_match "$OUTPUT" 'has the data it had before, but does not start with it either'
+    assert_ok tenantctl set picky description=mended
+    nothing_beside
+}
