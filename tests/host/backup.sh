@@ -25,6 +25,8 @@ test_a_tenant_is_frozen_while_it_is_read_and_goes_on() {
     assert_status 75 tenantctl set delta description=x
     assert_status 75 tenantctl exec delta -- true
     assert_ok tenantctl list
+    assert_status 3 tenantctl status delta
+    assert_match "$OUTPUT" 'not asked: backup is under way'
     wait %2
     assert_eq "$(freezer delta) $(unit delta MainPID)" "running $pid"
     assert_ok in_cell delta true
@@ -95,6 +97,7 @@ test_the_timer_backs_every_tenant_up_where_the_settings_say() {
     later cp /root/settings "$settings"
     printf '\n[backup]\ndirectory = "/srv/scheduled"\nkeep = 1\n' >>"$settings"
     assert_eq "$(systemctl is-enabled tenantd-backup.timer || true)" disabled
+    rm -rf /srv/scheduled
     assert_fails systemctl start tenantd-backup.service
     assert_match "$(journalctl -b -u tenantd-backup -n 20)" 'cannot read the directory of backups /srv/scheduled'
     install -d -m 0700 /srv/scheduled

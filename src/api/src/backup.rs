@@ -47,6 +47,9 @@ pub struct BackupSummary {
     pub settings: String,
     /// What is in it, as the program says that read it as the tenant: a JSON [`Contents`].
     pub contents: String,
+    /// What went wrong after it was made: the gateway that was stopped for it does not start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// What is in a backup, or was left out.

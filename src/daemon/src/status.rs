@@ -62,6 +62,7 @@ impl Service {
         let running = unit.active_state == "active";
         // Not below: both locks would be held to the end of the statement.
         let last_backup = lock(&self.database).last_backup(id)?;
+        let open_operation = lock(&self.database).open_operation(id)?;
         Ok(Status {
             summary: Summary {
                 id: id.to_string(),
@@ -85,12 +86,17 @@ impl Service {
             port: tenant.gateway.port,
             pid: unit.main_pid,
             since: unit.active_since,
-            health: if running { self.health(id) } else { Health::Stopped },
+            health: match &open_operation {
+                // A frozen gateway does not answer, and nothing is to be started in its slice.
+                Some(kind) if running => Health::NotReady(format!("not asked: {kind} is under way")),
+                _ if running => self.health(id),
+                _ => Health::Stopped,
+            },
             measured,
             limits: self.systemd.slice_limits(&id.slice())?,
             drift: self.drift(id, &tenant, &wanted)?,
             restart_needed: restart_needed(&self.paths.compiled(id), &unit)?,
-            open_operation: lock(&self.database).open_operation(id)?,
+            open_operation,
         })
     }
 

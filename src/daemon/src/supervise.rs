@@ -25,11 +25,12 @@ impl Service {
     /// Refuses to start anything of a tenant whose data is being read or exchanged.
     fn refuse_meanwhile(&self, id: &TenantId) -> Result<(), Failure> {
         let open = lock(&self.database).open_operation(id)?;
-        match open.filter(|kind| kind.starts_with("backup") || kind.starts_with("restore")) {
+        match open.filter(|kind| ["backup", "restore", "create"].iter().any(|busy| kind.starts_with(busy))) {
             None => Ok(()),
             Some(kind) => {
-                let text =
-                    format!("tenant {id}: a {kind} is under way: wait until it has ended and try again");
+                let text = format!(
+                    "tenant {id}: an operation ({kind}) is under way: wait until it has ended and try again"
+                );
                 Err(Failure::new(Exit::TempFail, text))
             }
         }

@@ -67,7 +67,8 @@ fn bless() {
     keep("names", b"acme-corp");
     let mut bundle = Vec::new();
     model::delivery::begin(&mut bundle);
-    let delivered = model::delivery::Delivered { name: "token", form: model::delivery::Form::File, value: b"a value" };
+    let delivered =
+        model::delivery::Delivered { name: "token", form: model::delivery::Form::File, value: b"a value" };
     model::delivery::add(&mut bundle, delivered).unwrap();
     keep("delivery", &bundle);
 }

@@ -49,7 +49,14 @@ pub(crate) async fn backup(session: &mut Session, arguments: &BackupArgs) -> End
     let (mut made, mut worst) = (Vec::new(), 0);
     for tenant in &tenants {
         match one(session, tenant, &target, (stop, !arguments.no_verify)).await {
-            Ok(done) => made.push(done),
+            Ok(done) => {
+                if let Some(problem) = &done.backup.problem {
+                    worst = worst.max(Exit::Os.code());
+                    session
+                        .note(&format!("Tenant {tenant} is backed up, but does not run again: {problem}"))?;
+                }
+                made.push(done);
+            }
             // One that fails keeps no other from being backed up.
             Err(failure) if tenants.len() > 1 => {
                 worst = worst.max(failure.code());

@@ -39,7 +39,7 @@ impl Service {
         let kind = if stop && runs { OperationKind::BackupStopped } else { OperationKind::Backup };
         // Before the key is chosen: no rotation destroys it while the operation is open.
         lock(&self.database).begin(id, kind, "")?;
-        let made = self.hold_still(id, kind).and_then(|quiesced| match quiesced {
+        let made = self.hold_still(id, stop).and_then(|quiesced| match quiesced {
             Quiesced::Frozen => {
                 self.thawed_in_time(id, cancel, || self.write_backup(id, quiesced, out, cancel))
             }
@@ -51,13 +51,15 @@ impl Service {
         let gone_on = self.let_go(id).and_then(|()| self.start_again(id, stopped));
         may_die();
         let gone_on = gone_on.and_then(|()| Ok(lock(&self.database).end(id)?));
-        if stopped && gone_on.is_ok() {
-            self.systemd.start(&id.unit())?;
+        let mut made = match (made, gone_on) {
+            (Err(failure), Err(second)) => return Err(failure.and_then(&second)),
+            (made, gone_on) => gone_on.and(made)?,
+        };
+        // The backup is whole, whatever the gateway does.
+        if stopped {
+            made.problem = self.systemd.start(&id.unit()).err().map(|error| error.message);
         }
-        match (made, gone_on) {
-            (Err(failure), Err(second)) => Err(failure.and_then(&second)),
-            (made, gone_on) => gone_on.and(made),
-        }
+        Ok(made)
     }
 
     fn write_backup(
@@ -87,7 +89,7 @@ impl Service {
     }
 
     /// Does the work on a frozen tenant, which is thawed after a time even if the work hangs: then it is cancelled, too.
-    fn thawed_in_time<T>(
+    pub(super) fn thawed_in_time<T>(
         &self,
         id: &TenantId,
         cancel: &Cancel,
@@ -109,7 +111,7 @@ impl Service {
                 Ok(late) => {
                     late?;
                     let text = format!(
-                        "tenant {id} was frozen for {} minutes and goes on; its backup is given up: write to a faster place, or use --stop",
+                        "tenant {id} was frozen for {} minutes and goes on; this is given up: use a faster place, or stop the tenant first",
                         MOST_FROZEN.as_secs() / 60
                     );
                     Err(Failure::new(Exit::TempFail, text))
@@ -122,8 +124,8 @@ impl Service {
     }
 
     /// Stops or freezes a tenant.
-    fn hold_still(&self, id: &TenantId, kind: OperationKind) -> Result<Quiesced, Failure> {
-        if kind == OperationKind::BackupStopped {
+    fn hold_still(&self, id: &TenantId, stop: bool) -> Result<Quiesced, Failure> {
+        if stop {
             host::stop_tenant(&self.systemd, id)?;
             return Ok(Quiesced::Stopped);
         }

@@ -75,6 +75,7 @@ fn summary(head: &Head, kek: KekId, contents: String) -> BackupSummary {
         settings: label.settings.clone(),
         secrets,
         contents,
+        problem: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here ever asks for a `daemon-reload`: its cost grows with the number of units (4.7 s at 1,000).
 
 mod bus;
+mod freezer;
 mod jobs;
 mod properties;
 mod slice;
