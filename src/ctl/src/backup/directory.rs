@@ -13,6 +13,8 @@ use crate::failure::Failure;
 
 const SUFFIX: &str = ".backup";
 const PARTIAL: &str = ".partial";
+/// How many names are tried for one.
+const SECONDS: u64 = 10;
 /// What an interrupted run left is removed by a later one, after a time in which no run still writes to it.
 const ABANDONED: Duration = Duration::from_secs(2 * 86_400);
 
@@ -29,20 +31,24 @@ impl Partial {
     /// Begins one; it has another name until it is whole.
     pub(super) fn begin(directory: &Path, tenant: &TenantId, now: u64) -> Result<Self, Failure> {
         sweep(directory, tenant)?;
-        let name = format!("{tenant}-{}{SUFFIX}", stamp(now));
-        let (at, path) = (directory.join(format!(".{name}{PARTIAL}")), directory.join(name));
-        let failed = |error: io::Error| making(&path, &error);
-        if path.try_exists().map_err(failed)? {
-            return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        // Two of one second have names a second apart.
+        for second in now..now.saturating_add(SECONDS) {
+            let name = format!("{tenant}-{}{SUFFIX}", stamp(second));
+            let (at, path) = (directory.join(format!(".{name}{PARTIAL}")), directory.join(name));
+            let failed = |error: io::Error| making(&path, &error);
+            if path.try_exists().map_err(failed)? {
+                continue;
+            }
+            match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&at) {
+                Ok(file) => return Ok(Self { file, at, path, kept: false }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(error)),
+            }
         }
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&at)
-            .map_err(failed)?;
-        Ok(Self { file, at, path, kept: false })
+        Err(making(
+            &directory.join(format!("{tenant}-{}{SUFFIX}", stamp(now))),
+            &io::ErrorKind::AlreadyExists.into(),
+        ))
     }
 
     /// Gives it its name.
@@ -197,8 +203,8 @@ mod tests {
         assert!(names(directory.path())[0].ends_with(".partial"));
         partial.keep().unwrap();
         assert_eq!(names(directory.path()), ["acme-20261122T020000Z.backup"]);
-        let again = Partial::begin(directory.path(), &acme(), 1_795_312_800).unwrap_err();
-        assert_eq!(again.code(), Exit::CantCreate.code());
+        let again = Partial::begin(directory.path(), &acme(), 1_795_312_800).unwrap();
+        assert!(again.keep().unwrap().ends_with("acme-20261122T020001Z.backup"));
         assert_eq!(shown(1_795_312_800), "2026-11-22 02:00:00 UTC");
     }
 
