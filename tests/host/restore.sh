@@ -252,7 +252,8 @@ test_restoring_is_asked_for_and_a_tenants_program_is_not_roots() {
     file=$(backed_up delta --no-verify)
     tenantctl restore "$file" --as gamma &
     later delete gamma
-    running() { [ "$(systemctl show -P MainPID tenantd-archive-unpack-gamma.service)" != 0 ]; }
+    # PID 1 has made the process before it is the tenant's.
+    running() { [ "$(ps -o comm= -p "$(systemctl show -P MainPID tenantd-archive-unpack-gamma.service)" || true)" = tenant-archive ]; }
     eventually 20 running
     seen=$(cat "/proc/$(systemctl show -P MainPID tenantd-archive-unpack-gamma.service)/status")
     assert_eq "$(awk '/^Uid/ {print $3}' <<<"$seen")" "$(id -u t-gamma)"

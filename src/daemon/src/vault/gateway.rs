@@ -39,15 +39,19 @@ impl Service {
             let store = held.store()?;
             let vault = store.find(id)?;
             let noted = lock(&self.database).secret_heads(id)?.get(name.as_str()).map(|head| head.version);
-            match vault.as_ref().and_then(|vault| Some((vault, vault.listing().newest_version(&name)?))) {
-                // One that does not open, and an older one that was put back, are none: nobody else can set it anew.
-                Some((vault, version)) => {
-                    let opened =
-                        vault.listing().open(held.keyring.keks(&store)?, &name, version, Kind::Gateway);
-                    opened.is_ok() && noted.is_none_or(|noted| noted <= version)
-                }
-                None => false,
-            }
+            let entry = vault.as_ref().and_then(|vault| {
+                let entry = vault.listing().secrets().find(|entry| entry.name == name)?;
+                Some((vault.listing(), entry))
+            });
+            entry.is_some_and(|(listing, entry)| {
+                // A locked vault keeps nobody from a change: then its kind has to do.
+                let opens = match held.keyring.keks(&store) {
+                    Ok(keks) => listing.open(keks, &name, entry.version, Kind::Gateway).is_ok(),
+                    Err(_) => entry.kind == Some(Kind::Gateway),
+                };
+                // An older one that was put back is none: nobody else can set it anew.
+                opens && noted.is_none_or(|noted| noted <= entry.version)
+            })
         };
         if found { Ok(()) } else { self.new_gateway_secret(id) }
     }
