@@ -8,6 +8,8 @@ QEMU_BOOT_SECONDS=${QEMU_BOOT_SECONDS:-600}
 qemu_start() {
     local dir=$1 port arguments=()
     mapfile -t arguments < <(qemu_accelerator "$dir")
+    # tsc=reliable: on a busy machine the guest's kernel would find its clock unstable and patch its own code, which emulated
+    # processors do not survive ("Oops: int3" in sched_clock_cpu).
     for ((port = 0; port < QEMU_PORTS; port++)); do
         arguments+=(-chardev "socket,id=port$port,path=port$port.sock,server=on,wait=off"
             -device "virtserialport,chardev=port$port,name=rig$port")
@@ -17,7 +19,7 @@ qemu_start() {
         exec setsid qemu-system-x86_64 -smp 2 -m "${QEMU_MEMORY:-2048}" -nic none -display none -monitor none \
             -serial file:console.log -no-reboot -device virtio-rng-pci -device virtio-serial-pci \
             -kernel kernel -initrd initrd \
-            -append "root=/dev/vda rw console=ttyS0 quiet" \
+            -append "root=/dev/vda rw console=ttyS0 quiet tsc=reliable" \
             -drive file=disk.qcow2,if=virtio,discard=unmap -drive file=quota.img,if=virtio,format=raw \
             "${arguments[@]}" </dev/null >qemu.log 2>&1
     ) &
