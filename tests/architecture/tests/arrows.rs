@@ -70,7 +70,6 @@ const HTTP_AND_TLS: &[&str] = &[
     "openssl-sys",
     "boring",
     "s2n-tls",
-    "ring",
 ];
 
 /// Crates that bring threads or an async runtime.

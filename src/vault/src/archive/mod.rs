@@ -1,15 +1,16 @@
 //! Archives sealed as streams: STREAM (Hoang, Reyhanitabar, Rogaway, Vizár 2015) over AES-256-GCM, 64 KiB a chunk. Whatever was
 //! reordered, cut short, put together from others or added to does not open. Memory does not grow with the archive.
 
+mod bulk;
 mod header;
 mod open;
 mod seal;
 
 use aead_stream::StreamBE32;
-use aes_gcm::Aes256Gcm;
 use model::TenantId;
 use thiserror::Error;
 
+use crate::archive::bulk::Bulk;
 use crate::cipher::SealError;
 use crate::form::FormError;
 use crate::kek::KekId;
@@ -21,7 +22,7 @@ pub use seal::Sealer;
 const CHUNK: usize = 65_536;
 
 /// AES-256-GCM with 7 bytes of nonce from the key derivation, a counter of 32 bits and a byte that marks the last chunk.
-type Stream = StreamBE32<Aes256Gcm>;
+type Stream = StreamBE32<Bulk>;
 
 /// Why an archive was not written or not read.
 #[derive(Debug, Error)]

@@ -3,10 +3,10 @@
 use std::io::{Error, ErrorKind, Read};
 
 use aead_stream::{DecryptorBE32, StreamPrimitive};
-use aes_gcm::Aes256Gcm;
 use model::TenantId;
 use zeroize::Zeroizing;
 
+use crate::archive::bulk::Bulk;
 use crate::archive::header::Header;
 use crate::archive::{ArchiveError, CHUNK};
 use crate::cipher::TAG;
@@ -65,7 +65,7 @@ pub struct Opener<R: Read> {
     source: R,
     tenant: TenantId,
     /// Nothing after the last chunk, or after an error.
-    stream: Option<DecryptorBE32<Aes256Gcm>>,
+    stream: Option<DecryptorBE32<Bulk>>,
     /// The chunk that is being given.
     chunk: Zeroizing<Vec<u8>>,
     /// How much of it was given.
@@ -94,18 +94,16 @@ impl<R: Read> Opener<R> {
     fn read_sealed(&mut self) -> Result<bool, Error> {
         self.chunk.clear();
         self.chunk.extend(self.ahead.take());
-        let begun = self.chunk.len();
-        self.chunk.resize(CHUNK + TAG, 0);
-        let room = self.chunk.get_mut(begun..).unwrap_or_default();
-        let length = begun + fill(&mut self.source, room)?;
-        self.chunk.truncate(length);
+        let room = CHUNK + TAG - self.chunk.len();
+        // Into the room that is there already: a vector that moves leaves a copy behind.
+        self.source.by_ref().take(room as u64).read_to_end(&mut self.chunk)?;
         let mut ahead = [0];
         let more = fill(&mut self.source, &mut ahead)?;
         self.ahead = ahead.into_iter().take(more).next();
         Ok(self.ahead.is_none())
     }
 
-    fn open_chunk(&mut self, mut stream: DecryptorBE32<Aes256Gcm>, last: bool) -> Result<(), Error> {
+    fn open_chunk(&mut self, mut stream: DecryptorBE32<Bulk>, last: bool) -> Result<(), Error> {
         let sealed = ArchiveError::Sealed { tenant: self.tenant.clone(), chunk: self.opened + 1 };
         let failed = |_| Error::new(ErrorKind::InvalidData, sealed);
         if last {
@@ -133,7 +131,8 @@ impl<R: Read> Read for Opener<R> {
             let rest = self.chunk.get(self.given..).unwrap_or_default();
             if !rest.is_empty() || out.is_empty() {
                 let length = rest.len().min(out.len());
-                out.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                let (to, from) = (out.get_mut(..length), rest.get(..length));
+                to.zip(from).into_iter().for_each(|(to, from)| to.copy_from_slice(from));
                 self.given += length;
                 return Ok(length);
             }

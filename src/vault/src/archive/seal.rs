@@ -3,10 +3,10 @@
 use std::io::{Error, Write};
 
 use aead_stream::{EncryptorBE32, StreamPrimitive};
-use aes_gcm::Aes256Gcm;
 use model::TenantId;
 use zeroize::Zeroizing;
 
+use crate::archive::bulk::Bulk;
 use crate::archive::header::Header;
 use crate::archive::{ArchiveError, CHUNK};
 use crate::cipher::{TAG, random};
@@ -19,7 +19,7 @@ pub struct Sealer<W: Write> {
     out: W,
     tenant: TenantId,
     /// Nothing once a write failed: what a part of a chunk is followed by cannot be known.
-    stream: Option<EncryptorBE32<Aes256Gcm>>,
+    stream: Option<EncryptorBE32<Bulk>>,
     /// A chunk before it is sealed. Kept when full, because it may be the last.
     chunk: Zeroizing<Vec<u8>>,
 }
