@@ -2,4 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod formats;
+pub mod head;
 pub mod sealed;
