@@ -7,6 +7,7 @@
 mod allocation;
 mod compiled;
 pub mod delivery;
+pub mod edge;
 mod exit;
 mod facts;
 mod feature;
@@ -15,6 +16,7 @@ mod id;
 mod limits;
 mod paths;
 mod resource;
+mod role;
 mod settings;
 mod spec;
 mod world;
@@ -32,6 +34,7 @@ pub use id::{IdError, TenantId};
 pub use limits::{ByteSize, CpuQuota, LimitError, Limits};
 pub use paths::{Paths, cell};
 pub use resource::{Account, Content, Key, Kind, Owner, PropertyValue, Resource};
+pub use role::{Role, RoleError};
 pub use settings::{
     AddressPool, BackupSettings, Defaults, Pools, Purge, Registries, Settings, SettingsError, UidPool,
 };

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use model::{GatewaySettings, Limits};
+use model::edge::RoleRights;
+use model::{GatewaySettings, Limits, Role};
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::config::{self, ConfigError, ConfigFile};
 use crate::install::Install;
-use crate::place::Values;
+use crate::place::{Access, Values};
 use crate::template::{RenderError, Template};
 
 /// Format number of a description.
@@ -75,6 +76,18 @@ pub struct Probe {
     pub why: String,
 }
 
+/// How people come in through the edge.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edge {
+    /// Name of the request header that tells the gateway who comes; lower case.
+    pub identity_header: String,
+    /// What each role may do. A role that is left out cannot come in.
+    pub roles: Vec<RoleRights>,
+    /// Reason.
+    pub why: String,
+}
+
 /// How the gateway ends. The unit is one for all runtimes: a test holds it to what every description asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,6 +145,8 @@ pub struct Description {
     pub health: Probe,
     /// How the gateway ends.
     pub stop: Stop,
+    /// Who may come in through the edge, and as what.
+    pub edge: Edge,
     /// Config file, if the runtime has one.
     #[serde(default)]
     pub config: Option<Config>,
@@ -195,6 +210,7 @@ impl Description {
                 "the proof header is a secret: it can be put into the config file only",
             );
         }
+        check_edge(&self.edge)?;
         let mut seen = std::collections::BTreeSet::new();
         match self.environment.iter().find(|variable| !seen.insert(&variable.name)) {
             Some(twice) => Err((format!("environment: {}", twice.name), "this variable stands there twice")),
@@ -208,6 +224,12 @@ impl Description {
             .iter()
             .chain(self.environment.iter().map(|variable| &variable.value))
             .chain(self.sealed.iter().map(|sealed| &sealed.path))
+    }
+
+    /// Who may connect through the edge: the roles, by their names, so that no new person restarts a gateway.
+    pub fn access(&self) -> Vec<Access> {
+        let rights = self.edge.roles.iter();
+        rights.map(|of| Access { subject: of.role.name().to_owned(), scopes: of.scopes.clone() }).collect()
     }
 
     /// Checks the text of the config template that the description names.
@@ -269,6 +291,24 @@ impl Description {
     }
 }
 
+/// Each role once, and a header that no other part of a request uses.
+fn check_edge(edge: &Edge) -> Result<(), (String, &'static str)> {
+    let is_header = |name: &str| {
+        name.starts_with("x-") && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    };
+    if !is_header(&edge.identity_header) {
+        return Err((
+            "edge.identity_header".into(),
+            "write a header's name in lower case that begins with x-",
+        ));
+    }
+    let twice = |role: Role| edge.roles.iter().filter(|rights| rights.role == role).count() > 1;
+    match Role::ALL.into_iter().find(|role| twice(*role)) {
+        Some(role) => Err((format!("edge.roles: {role}"), "this role stands there twice")),
+        None => Ok(()),
+    }
+}
+
 fn is_plain(name: &str) -> bool {
     name.len() <= 32
         && name.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
@@ -284,7 +324,7 @@ mod tests {
     use super::*;
     use crate::place::tests::with_acme;
 
-    const LEAST: &str = "format = 1\nname = \"x\"\nsummary = \"s\"\nport = 8080\nseccomp = \"node\"\nlandlock = \"node\"\nstartup = { path = \"/\", timeout_sec = 9, why = \"w\" }\nhealth = { path = \"/\", why = \"w\" }\nstop = { timeout_sec = 9, why = \"w\" }\n";
+    const LEAST: &str = "format = 1\nname = \"x\"\nsummary = \"s\"\nport = 8080\nseccomp = \"node\"\nlandlock = \"node\"\nstartup = { path = \"/\", timeout_sec = 9, why = \"w\" }\nhealth = { path = \"/\", why = \"w\" }\nstop = { timeout_sec = 9, why = \"w\" }\nedge = { identity_header = \"x-user\", roles = [], why = \"w\" }\n";
 
     fn parse(more: &str) -> Result<Description, DescriptionError> {
         Description::parse("runtime.toml", &format!("{LEAST}{more}"))
@@ -309,8 +349,24 @@ mod tests {
             let message = parse(more).unwrap_err().to_string();
             assert!(message.starts_with("runtime.toml: ") && message.contains(needle), "{message}");
         }
+        for (edge, needle) in [
+            ("identity_header = \"X-User\", roles = []", "in lower case"),
+            ("identity_header = \"cookie\", roles = []", "begins with x-"),
+            (
+                "identity_header = \"x-u\", roles = [{ role = \"owner\", methods = \"all\", websocket = true }, { role = \"owner\", methods = \"safe\", websocket = true }]",
+                "stands there twice",
+            ),
+            (
+                "identity_header = \"x-u\", roles = [{ role = \"root\", methods = \"all\", websocket = true }]",
+                "unknown variant",
+            ),
+        ] {
+            let text = LEAST.replace("identity_header = \"x-user\", roles = []", edge);
+            let message = Description::parse("runtime.toml", &text).unwrap_err().to_string();
+            assert!(message.contains(needle), "{message}");
+        }
         let message = parse("colour = 1").unwrap_err().to_string();
-        assert!(message.contains("line 10, column 1"), "{message}");
+        assert!(message.contains("line 11, column 1"), "{message}");
         assert!(Description::parse("f", &LEAST.replace("format = 1", "format = 2")).is_err());
     }
 

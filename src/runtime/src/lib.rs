@@ -16,7 +16,7 @@ mod template;
 mod version;
 
 pub use config::{ConfigError, ConfigFile};
-pub use description::{Config, Description, DescriptionError, Probe, Sealed, Startup, Stop, Variable};
+pub use description::{Config, Description, DescriptionError, Edge, Probe, Sealed, Startup, Stop, Variable};
 pub use elf::{ElfError, check_machine};
 pub use fetch::{Line, LineError};
 pub use install::{
