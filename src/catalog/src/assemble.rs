@@ -72,6 +72,7 @@ pub fn assemble(
         startup_contains: description.startup.body_contains.clone(),
         startup_timeout_sec: description.startup.timeout_sec,
         identity_header: description.edge.identity_header.clone(),
+        scopes_header: description.edge.scopes_header.clone(),
         roles: description.edge.roles.clone(),
     };
     let data = paths.data(&spec.id).display().to_string();

@@ -31,6 +31,9 @@ pub struct Route {
     pub proof: bool,
     /// Name of the request header that tells the gateway who comes.
     pub identity_header: String,
+    /// Name of the request header that carries the role's scopes, comma-separated, with every request and upgrade; nothing for a gateway
+    /// without scopes. The edge drops the client's own and sets this one: without it OpenClaw's HTTP interfaces give every role everything.
+    pub scopes_header: Option<String>,
     /// What stands in the place of an accepted `Origin` toward the gateway: always among those it allows.
     pub origin: String,
     /// Who may come in. A role that is not named may not.
@@ -47,7 +50,7 @@ pub struct RoleRights {
     pub methods: Methods,
     /// Whether WebSockets.
     pub websocket: bool,
-    /// Scopes of the gateway that go with it, for the gateway's own configuration and for people.
+    /// Scopes of the gateway that go with it: in the gateway's own configuration, and in the header that carries them.
     #[serde(default)]
     pub scopes: Vec<String>,
 }

@@ -8,6 +8,7 @@ mod allocation;
 mod compiled;
 pub mod delivery;
 pub mod edge;
+mod edge_settings;
 mod exit;
 mod facts;
 mod feature;
@@ -26,6 +27,7 @@ pub use compiled::{
     BpfFilter, CONFINEMENT_FORMAT, Confinement, HostLink, LandlockRule, LandlockRuleset, NETWORK_FORMAT,
     Network, READINESS_FORMAT, Readiness, Rlimit, Service,
 };
+pub use edge_settings::{EdgeSettings, EdgeSettingsError, MAX_SESSION_SEC};
 pub use exit::Exit;
 pub use facts::{Controller, Facts};
 pub use feature::Feature;

@@ -56,6 +56,8 @@ pub struct Gateway {
     pub startup_timeout_sec: u32,
     /// Name of the request header that tells it who comes through the edge.
     pub identity_header: String,
+    /// Name of the request header that carries a role's scopes.
+    pub scopes_header: Option<String>,
     /// Who may come in through the edge, and what they may do.
     pub roles: Vec<RoleRights>,
 }

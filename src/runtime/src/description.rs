@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use model::edge::RoleRights;
-use model::{GatewaySettings, Limits, Role};
+use model::{GatewaySettings, Limits};
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::config::{self, ConfigError, ConfigFile};
+use crate::edge::Edge;
 use crate::install::Install;
 use crate::place::{Access, Values};
 use crate::template::{RenderError, Template};
@@ -72,18 +72,6 @@ pub struct Startup {
 pub struct Probe {
     /// Path of the request.
     pub path: String,
-    /// Reason.
-    pub why: String,
-}
-
-/// How people come in through the edge.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Edge {
-    /// Name of the request header that tells the gateway who comes; lower case.
-    pub identity_header: String,
-    /// What each role may do. A role that is left out cannot come in.
-    pub roles: Vec<RoleRights>,
     /// Reason.
     pub why: String,
 }
@@ -210,7 +198,7 @@ impl Description {
                 "the proof header is a secret: it can be put into the config file only",
             );
         }
-        check_edge(&self.edge)?;
+        self.edge.check()?;
         let mut seen = std::collections::BTreeSet::new();
         match self.environment.iter().find(|variable| !seen.insert(&variable.name)) {
             Some(twice) => Err((format!("environment: {}", twice.name), "this variable stands there twice")),
@@ -226,10 +214,9 @@ impl Description {
             .chain(self.sealed.iter().map(|sealed| &sealed.path))
     }
 
-    /// Who may connect through the edge: the roles, by their names, so that no new person restarts a gateway.
+    /// Who may connect through the edge.
     pub fn access(&self) -> Vec<Access> {
-        let rights = self.edge.roles.iter();
-        rights.map(|of| Access { subject: of.role.name().to_owned(), scopes: of.scopes.clone() }).collect()
+        self.edge.access()
     }
 
     /// Checks the text of the config template that the description names.
@@ -291,24 +278,6 @@ impl Description {
     }
 }
 
-/// Each role once, and a header that no other part of a request uses.
-fn check_edge(edge: &Edge) -> Result<(), (String, &'static str)> {
-    let is_header = |name: &str| {
-        name.starts_with("x-") && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
-    };
-    if !is_header(&edge.identity_header) {
-        return Err((
-            "edge.identity_header".into(),
-            "write a header's name in lower case that begins with x-",
-        ));
-    }
-    let twice = |role: Role| edge.roles.iter().filter(|rights| rights.role == role).count() > 1;
-    match Role::ALL.into_iter().find(|role| twice(*role)) {
-        Some(role) => Err((format!("edge.roles: {role}"), "this role stands there twice")),
-        None => Ok(()),
-    }
-}
-
 fn is_plain(name: &str) -> bool {
     name.len() <= 32
         && name.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
@@ -348,22 +317,6 @@ mod tests {
         ] {
             let message = parse(more).unwrap_err().to_string();
             assert!(message.starts_with("runtime.toml: ") && message.contains(needle), "{message}");
-        }
-        for (edge, needle) in [
-            ("identity_header = \"X-User\", roles = []", "in lower case"),
-            ("identity_header = \"cookie\", roles = []", "begins with x-"),
-            (
-                "identity_header = \"x-u\", roles = [{ role = \"owner\", methods = \"all\", websocket = true }, { role = \"owner\", methods = \"safe\", websocket = true }]",
-                "stands there twice",
-            ),
-            (
-                "identity_header = \"x-u\", roles = [{ role = \"root\", methods = \"all\", websocket = true }]",
-                "unknown variant",
-            ),
-        ] {
-            let text = LEAST.replace("identity_header = \"x-user\", roles = []", edge);
-            let message = Description::parse("runtime.toml", &text).unwrap_err().to_string();
-            assert!(message.contains(needle), "{message}");
         }
         let message = parse("colour = 1").unwrap_err().to_string();
         assert!(message.contains("line 11, column 1"), "{message}");

@@ -6,6 +6,7 @@
 
 mod config;
 mod description;
+mod edge;
 mod elf;
 mod fetch;
 mod install;
@@ -16,7 +17,8 @@ mod template;
 mod version;
 
 pub use config::{ConfigError, ConfigFile};
-pub use description::{Config, Description, DescriptionError, Edge, Probe, Sealed, Startup, Stop, Variable};
+pub use description::{Config, Description, DescriptionError, Probe, Sealed, Startup, Stop, Variable};
+pub use edge::Edge;
 pub use elf::{ElfError, check_machine};
 pub use fetch::{Line, LineError};
 pub use install::{

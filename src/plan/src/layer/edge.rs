@@ -24,6 +24,7 @@ impl Layer for Edge {
             port: gateway.port,
             proof: has_secret,
             identity_header: gateway.identity_header.clone(),
+            scopes_header: gateway.scopes_header.clone(),
             origin: internal_origin(tenant.id()),
             roles: gateway.roles.clone(),
         };
