@@ -89,6 +89,12 @@ pub fn audience(tenant: &TenantId, domain: &str) -> String {
     format!("https://{tenant}.{domain}")
 }
 
+/// Address of the page at which a browser turns `ticket` into a session. The port is left out if it is that of `https`.
+pub fn login_address(tenant: &TenantId, domain: &str, port: u16, ticket: &str) -> String {
+    let port = if port == 443 { String::new() } else { format!(":{port}") };
+    format!("{}{port}/.tenantd/login?ticket={ticket}", audience(tenant, domain))
+}
+
 /// Whether `subject` may be one.
 ///
 /// # Errors

@@ -36,4 +36,9 @@ impl<'a> Unverified<'a> {
         key.verify(self.header.algorithm, self.signed.as_bytes(), &self.signature)?;
         base64url::decode(self.payload).ok_or(Refusal::Malformed)
     }
+
+    /// The payload, whoever wrote it.
+    pub(crate) fn unverified_payload(&self) -> Option<Vec<u8>> {
+        base64url::decode(self.payload)
+    }
 }

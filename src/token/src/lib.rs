@@ -21,9 +21,9 @@ mod signing;
 mod testing;
 
 pub use claims::{
-    Claims, ClaimsError, Kind, MAX_LOGIN_SECONDS, MAX_SECONDS, audience, check_subject, issuer,
+    Claims, ClaimsError, Kind, MAX_LOGIN_SECONDS, MAX_SECONDS, audience, check_subject, issuer, login_address,
 };
-pub use external::{AccessToken, ExternalClaims, IdToken};
+pub use external::{AccessToken, ExternalClaims, IdToken, unverified_issuer};
 pub use jwks::{JwksError, KeySet};
 pub use key::{KeyError, PublicKey};
 pub use own::{Expected, OwnKeys, Verified, verify};

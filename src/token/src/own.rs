@@ -9,23 +9,31 @@ use crate::{Claims, KeyError, Kind, LEEWAY_SECONDS, PublicKey, Refusal};
 /// Claims of a token that was verified. Nothing else can make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Verified<C>(C);
+pub struct Verified<C> {
+    claims: C,
+    kid: Option<String>,
+}
 
 impl<C> Verified<C> {
     /// Only after every check.
-    pub(crate) fn new(claims: C) -> Self {
-        Self(claims)
+    pub(crate) fn new(claims: C, kid: Option<&str>) -> Self {
+        Self { claims, kid: kid.map(str::to_owned) }
+    }
+
+    /// Name of the key that signed it.
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
     }
 
     /// The claims.
     pub fn claims(&self) -> &C {
-        &self.0
+        &self.claims
     }
 
     /// The claims, for keeps.
     #[must_use]
     pub fn into_claims(self) -> C {
-        self.0
+        self.claims
     }
 }
 
@@ -70,6 +78,18 @@ impl OwnKeys {
         Ok(Self { issuer: keys.issuer.clone(), keys: keys.keys.iter().map(own).collect::<Result<_, _>>()? })
     }
 
+    /// Whether the key of this name verifies anything at this time.
+    #[must_use]
+    pub fn has(&self, kid: &str, now: i64) -> bool {
+        self.in_force(kid, now).is_some()
+    }
+
+    /// `iss` of the tokens that these keys verify.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     fn in_force(&self, kid: &str, now: i64) -> Option<&PublicKey> {
         let key = self.keys.iter().find(|key| key.kid == kid)?;
         key.retired.is_none_or(|retired| now < retired).then_some(&key.key)
@@ -104,7 +124,7 @@ pub fn verify(token: &str, keys: &OwnKeys, expected: Expected<'_>) -> Result<Ver
     }
     claims.check(expected.kind)?;
     check_times(claims.iat, Some(claims.nbf), claims.exp, expected.now)?;
-    Ok(Verified::new(claims))
+    Ok(Verified::new(claims, Some(kid)))
 }
 
 /// Whether `now` is between issue and expiry.
