@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::answer::{Answer, Shape};
@@ -27,12 +28,13 @@ pub struct Gateway {
     options: Options,
     started: Instant,
     starts: Option<usize>,
+    smuggled: AtomicU64,
 }
 
 impl Gateway {
     /// `starts` is the number of starts its state folder has seen, if there is one.
     pub fn new(options: Options, started: Instant, starts: Option<usize>) -> Self {
-        Self { options, started, starts }
+        Self { options, started, starts, smuggled: AtomicU64::new(0) }
     }
 
     /// The answer to one request of `peer`.
@@ -49,6 +51,8 @@ impl Gateway {
             "/env" => ok(JSON, env_names()),
             "/whoami" => ok(JSON, whoami::json()),
             "/state" => ok(JSON, self.starts.map_or("null".to_owned(), |n| format!(r#"{{"starts":{n}}}"#))),
+            "/smuggled" => ok(JSON, format!("{}", self.smuggled.fetch_add(1, Ordering::Relaxed))),
+            "/smuggled-count" => ok(JSON, format!("{}", self.smuggled.load(Ordering::Relaxed))),
             "/burn" => ok(JSON, burn(request.query("ms").unwrap_or(1000).min(MAX_BURN_MS))),
             "/events" => shaped("text/event-stream", events(request)),
             "/torn" => shaped(JSON, Shape::Torn),
