@@ -137,3 +137,6 @@ impl From<ClaimsError> for Refusal {
 fn is_jti(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,3 +150,6 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, Refus
     }
     whole.parse().map(Some).map_err(|_| Refusal::Claims)
 }
+
+#[cfg(test)]
+mod tests;

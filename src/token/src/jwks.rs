@@ -68,3 +68,6 @@ impl KeySet {
         if fitting.next().is_some() { Err(Refusal::UnknownKey) } else { unverified.payload(key) }
     }
 }
+
+#[cfg(test)]
+mod tests;

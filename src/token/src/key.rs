@@ -174,3 +174,6 @@ fn rsa(jwk: &Map<String, Value>) -> Result<Material, KeyError> {
         && exponent.is_some_and(|e| (MIN_RSA_EXPONENT..1 << 33).contains(&e) && e % 2 == 1);
     if strong { Ok(Material::Rsa { n, e }) } else { Err(KeyError::Weak) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,3 +143,6 @@ fn parse(payload: &[u8]) -> Result<Claims, Refusal> {
     }
     serde_json::from_slice(payload).map_err(|_| Refusal::Claims)
 }
+
+#[cfg(test)]
+mod tests;

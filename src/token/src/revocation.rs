@@ -58,3 +58,6 @@ impl Revoked {
             || until(self.tenants.get(bearer.tenant.as_str()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,3 +59,5 @@ pub(crate) fn payload(change: impl FnOnce(&mut serde_json::Map<String, serde_jso
     change(value.as_object_mut().unwrap());
     value.to_string()
 }
+
+pub(crate) mod vectors;
