@@ -24,6 +24,8 @@ const MAX_BYTES: u64 = 16 << 20;
 /// The compiled files that are in force, and what is made of them once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Files {
+    /// Number of this state; the next one has a higher one.
+    pub generation: u64,
     /// `edge.json`.
     pub edge: EdgeFile,
     /// `keys.json`.
@@ -105,7 +107,7 @@ impl Files {
     pub fn new(edge: EdgeFile, keys: Keys, revocations: Revocations) -> Result<Self, token::KeyError> {
         let own_keys = OwnKeys::new(&keys)?;
         let revoked = Revoked::new(&revocations);
-        Ok(Self { edge, keys, revocations, own_keys, revoked })
+        Ok(Self { generation: 0, edge, keys, revocations, own_keys, revoked })
     }
 }
 
@@ -118,17 +120,19 @@ impl Live {
     pub fn start(directory: PathBuf) -> Result<Arc<Self>, LiveError> {
         let live = Arc::new(Self { files: RwLock::new(None), generation: watch::Sender::new(0) });
         let mut sources = Sources::of(&directory);
-        live.take(sources.look());
+        live.replace(sources.look());
         let weak = Arc::downgrade(&live);
         let thread = std::thread::Builder::new().name("live".to_owned()).spawn(move || poll(&weak, sources));
         thread.map_err(|source| LiveError::Thread { path: directory, source })?;
         Ok(live)
     }
 
-    /// These files, for ever.
+    /// These files, whatever is on disk.
     #[must_use]
     pub fn fixed(files: Files) -> Arc<Self> {
-        Arc::new(Self { files: RwLock::new(Some(Arc::new(files))), generation: watch::Sender::new(1) })
+        let live = Self { files: RwLock::new(None), generation: watch::Sender::new(0) };
+        live.replace(Some(files));
+        Arc::new(live)
     }
 
     /// What is in force; nothing until every file was read once.
@@ -136,21 +140,20 @@ impl Live {
         self.files.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Number of what is in force; it grows with every change.
-    pub fn generation(&self) -> u64 {
-        *self.generation.borrow()
-    }
-
-    /// Tells of changes, by their number.
+    /// Tells of changes, by the number of what is in force then.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.generation.subscribe()
     }
 
-    fn take(&self, files: Option<Files>) {
-        if let Some(files) = files {
-            *self.files.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(files));
-            self.generation.send_modify(|generation| *generation += 1);
-        }
+    /// Puts other files in force.
+    pub(crate) fn replace(&self, files: Option<Files>) {
+        let Some(mut files) = files else { return };
+        let mut slot = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        files.generation = slot.as_ref().map_or(1, |files| files.generation + 1);
+        let generation = files.generation;
+        *slot = Some(Arc::new(files));
+        drop(slot);
+        self.generation.send_replace(generation);
     }
 }
 
@@ -158,7 +161,7 @@ fn poll(live: &Weak<Live>, mut sources: Sources) {
     loop {
         std::thread::sleep(POLL);
         let Some(live) = live.upgrade() else { return };
-        live.take(sources.look());
+        live.replace(sources.look());
     }
 }
 

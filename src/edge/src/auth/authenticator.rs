@@ -65,9 +65,7 @@ impl Authenticator {
         match self.find(&files, tenant, headers, now) {
             Answer::Done(authentication) => authentication,
             Answer::Unfetched(provider) => {
-                if let Err(error) = provider.refresh().await {
-                    tracing::warn!("{error}");
-                }
+                provider.refresh_or_tell().await;
                 self.authenticate(tenant, headers, now)
             }
         }
@@ -106,8 +104,8 @@ impl Authenticator {
         token: &str,
         now: i64,
     ) -> Result<Arc<Identity>, Answer> {
-        // Read before the verification: what changes meanwhile makes the entry too old, never too new.
-        let epoch = Epoch { files: self.live.generation(), external: self.providers.epoch() };
+        // Both are read before anything is verified by them: what changes meanwhile makes the entry too old, never too new.
+        let epoch = Epoch { files: files.generation, external: self.providers.epoch() };
         let fingerprint = fingerprint(tenant.as_str(), source.name(), token);
         if let Some(identity) = self.cache.get(&fingerprint, epoch, now) {
             return Ok(identity);
@@ -194,5 +192,4 @@ fn vouched(files: &Files, identity: &Identity, now: i64) -> bool {
 }
 
 #[cfg(test)]
-#[path = "authenticator_tests.rs"]
 mod tests;

@@ -101,5 +101,4 @@ pub(super) fn fingerprint(tenant: &str, source: &str, token: &str) -> Fingerprin
 }
 
 #[cfg(test)]
-#[path = "cache_tests.rs"]
 mod tests;

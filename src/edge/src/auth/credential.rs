@@ -97,5 +97,4 @@ fn password(value: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "credential_tests.rs"]
 mod tests;

@@ -197,5 +197,4 @@ where
 }
 
 #[cfg(test)]
-#[path = "fetch_tests.rs"]
 mod tests;

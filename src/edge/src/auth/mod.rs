@@ -18,7 +18,7 @@ mod sealed;
 mod session;
 mod state;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use authenticator::Authenticator;
 pub use credential::{COOKIE, Source};

@@ -41,18 +41,21 @@ impl Authenticator {
             return context::unavailable(&request);
         };
         let context = Context { auth: self, files: &files, tenant, request: &request, now };
-        let get = matches!(*request.method(), Method::GET | Method::HEAD);
+        // HEAD gets what GET does, but where a GET has effects.
+        let only_get = *request.method() == Method::GET;
+        let get = only_get || *request.method() == Method::HEAD;
         let post = *request.method() == Method::POST;
         match request.uri().path().strip_prefix("/.tenantd/") {
             Some("login") if get => login::show(&context),
             Some("login") if post => login::enter(&context).await,
             Some("logout") if get => logout::show(&context),
             Some("logout") if post => logout::leave(&context).await,
-            Some("oidc") if get => oidc::start(&context).await,
-            Some("callback") if get => callback::finish(&context).await,
+            Some("oidc") if only_get => oidc::start(&context).await,
+            Some("callback") if only_get => callback::finish(&context).await,
             Some("whoami") if get => whoami(&context),
             Some("login" | "logout") => context.method_not_allowed("GET, HEAD, POST"),
-            Some("oidc" | "callback" | "whoami") => context.method_not_allowed("GET, HEAD"),
+            Some("oidc" | "callback") => context.method_not_allowed("GET"),
+            Some("whoami") => context.method_not_allowed("GET, HEAD"),
             Some(_) | None => context.error(StatusCode::NOT_FOUND, "there is nothing at this address"),
         }
     }
@@ -79,3 +82,6 @@ fn whoami(context: &Context<'_>) -> Response<Bytes> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

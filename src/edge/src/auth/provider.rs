@@ -155,12 +155,15 @@ impl Provider {
             return;
         }
         let provider = Arc::clone(self);
-        runtime.spawn(async move {
-            match provider.refresh().await {
-                Ok(()) | Err(ProviderError { cause: Cause::TooSoon, .. }) => {}
-                Err(error) => tracing::warn!("{error}"),
-            }
-        });
+        runtime.spawn(async move { provider.refresh_or_tell().await });
+    }
+
+    /// Fetches, and tells the journal if that fails; not that it was asked too often, which anybody can bring about.
+    pub(super) async fn refresh_or_tell(&self) {
+        match self.refresh().await {
+            Ok(()) | Err(ProviderError { cause: Cause::TooSoon, .. }) => {}
+            Err(error) => tracing::warn!("{error}"),
+        }
     }
 
     /// Fetches endpoints and keys, unless somebody did since this was called, or a moment ago.
@@ -257,5 +260,4 @@ async fn keep_fresh(live: Arc<Live>, providers: Weak<Providers>) {
 }
 
 #[cfg(test)]
-#[path = "provider_tests.rs"]
 mod tests;

@@ -26,5 +26,4 @@ fn fits(rule: &ClaimRule, claims: &Map<String, Value>) -> bool {
 }
 
 #[cfg(test)]
-#[path = "rules_tests.rs"]
 mod tests;

@@ -67,5 +67,4 @@ fn aad(purpose: Purpose, tenant: &str) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "sealed_tests.rs"]
 mod tests;

@@ -178,5 +178,4 @@ fn write_key(directory: &Path, path: &Path, key: &[u8]) -> std::io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "state_tests.rs"]
 mod tests;

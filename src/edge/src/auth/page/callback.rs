@@ -153,9 +153,7 @@ async fn verify(
     };
     match with_known() {
         Err(Refusal::UnknownKey) => {
-            if let Err(error) = provider.refresh().await {
-                tracing::warn!("{error}");
-            }
+            provider.refresh_or_tell().await;
             with_known()
         }
         other => other,
