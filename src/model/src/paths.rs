@@ -70,6 +70,16 @@ impl Paths {
         self.edge().join("routes").join(format!("{}.json", id.system_name()))
     }
 
+    /// `/var/lib/tenantd-edge`: the edge's own state.
+    pub fn edge_state(&self) -> PathBuf {
+        self.at("var/lib/tenantd-edge")
+    }
+
+    /// Where the edge's numbers are read.
+    pub fn edge_metrics(&self) -> PathBuf {
+        self.at("run/tenantd-edge/metrics.sock")
+    }
+
     /// `/etc/tenantd/edge.toml`: the operator's settings of the edge.
     pub fn edge_settings(&self) -> PathBuf {
         self.at("etc/tenantd/edge.toml")
