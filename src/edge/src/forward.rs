@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
-use model::TenantId;
+use model::edge::Route;
+use model::{Role, TenantId};
 
 use crate::answer::{self, Failure, STOPPED};
 use crate::auth::Identity;
@@ -56,6 +57,12 @@ pub async fn forward(
     toward_client(visit, identity, response, lease, seat, is_head)
 }
 
+/// The role's scopes as the gateway reads them. Without the header it would give every scope, so a role without any gets an empty one.
+fn scopes(route: &Route, role: Role) -> Option<(&str, String)> {
+    let header = route.scopes_header.as_deref()?;
+    Some((header, Tenant::rights(route, role).map(|rights| rights.scopes.join(",")).unwrap_or_default()))
+}
+
 /// The request as the gateway gets it.
 ///
 /// # Errors
@@ -90,6 +97,7 @@ pub async fn toward_gateway(
         request_id: visit.id(),
         subject: &identity.subject,
         identity: (&route.identity_header, identity.role.name()),
+        scopes: scopes(&route, identity.role),
         origin: &route.origin,
         proof,
     };

@@ -2,6 +2,8 @@
 //!
 //! Everything by which a client could claim to be somebody, or to come from somewhere, is dropped first; then the edge says it itself.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, Entry, HOST, HeaderName, HeaderValue, ORIGIN, SET_COOKIE, UPGRADE,
 };
@@ -47,13 +49,15 @@ pub struct Said<'a> {
     /// Port in the addresses that people see.
     pub port: u16,
     /// The client's address.
-    pub client: std::net::IpAddr,
+    pub client: IpAddr,
     /// Number of the request in the journal.
     pub request_id: &'a str,
     /// Who, by whatever name.
     pub subject: &'a str,
     /// As what, under the header that the gateway reads it from.
     pub identity: (&'a str, &'static str),
+    /// What the role may do there, under the header that carries it, if the gateway has one.
+    pub scopes: Option<(&'a str, String)>,
     /// The origin that the gateway knows.
     pub origin: &'a str,
     /// The header that proves the edge.
@@ -65,7 +69,7 @@ pub struct Said<'a> {
 pub fn toward_gateway(mut headers: HeaderMap, said: &Said<'_>, upgrade: bool) -> HeaderMap {
     drop_hop_by_hop(&mut headers);
     let dropped: Vec<HeaderName> =
-        headers.keys().filter(|name| is_ours(name.as_str(), said.identity.0)).cloned().collect();
+        headers.keys().filter(|name| is_ours(name.as_str(), said)).cloned().collect();
     for name in dropped {
         headers.remove(name);
     }
@@ -77,7 +81,7 @@ pub fn toward_gateway(mut headers: HeaderMap, said: &Said<'_>, upgrade: bool) ->
     for (name, value) in [
         ("x-forwarded-proto", "https"),
         ("x-forwarded-host", said.host),
-        ("x-forwarded-for", &said.client.to_canonical().to_string()),
+        ("x-forwarded-for", &client(said.client).to_string()),
         ("x-forwarded-port", &said.port.to_string()),
         ("x-request-id", said.request_id),
         ("x-tenantd-subject", &percent_encoded(said.subject)),
@@ -86,6 +90,11 @@ pub fn toward_gateway(mut headers: HeaderMap, said: &Said<'_>, upgrade: bool) ->
     }
     if let Ok(name) = HeaderName::try_from(said.identity.0) {
         headers.insert(name, HeaderValue::from_static(said.identity.1));
+    }
+    if let Some((header, scopes)) = &said.scopes {
+        if let Ok(name) = HeaderName::try_from(*header) {
+            set(&mut headers, name, scopes);
+        }
     }
     if let Some(proof) = &said.proof {
         let mut one = HeaderValue::from_static("1");
@@ -97,6 +106,13 @@ pub fn toward_gateway(mut headers: HeaderMap, said: &Said<'_>, upgrade: bool) ->
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
     headers
+}
+
+/// The client's address, as a gateway is told it. OpenClaw answers 403 to a proxy that names a loopback address, as it would be of somebody on
+/// this host, or behind a tunnel that ends here: that one is told as an address that nobody has (TEST-NET-1, RFC 5737).
+fn client(address: IpAddr) -> IpAddr {
+    let address = address.to_canonical();
+    if address.is_loopback() { IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)) } else { address }
 }
 
 /// The head for the client.
@@ -151,9 +167,10 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn is_ours(name: &str, identity: &str) -> bool {
+fn is_ours(name: &str, said: &Said<'_>) -> bool {
     name.contains('_')
-        || name.eq_ignore_ascii_case(identity)
+        || name.eq_ignore_ascii_case(said.identity.0)
+        || said.scopes.as_ref().is_some_and(|(header, _)| name.eq_ignore_ascii_case(header))
         || OURS.contains(&name)
         || OUR_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }

@@ -51,7 +51,7 @@ async fn what_a_client_claims_is_dropped_and_the_edge_says_it_itself() {
         role: Role::Operator,
         methods: model::edge::Methods::All,
         websocket: true,
-        scopes: Vec::new(),
+        scopes: vec!["operator.read".into(), "operator.write".into()],
     }];
     host.route_with("acme", at, true, &roles);
     let token = host.token_of("acme", Role::Operator, "Zoë <z@example.org>", now() + 300);
@@ -80,7 +80,8 @@ async fn what_a_client_claims_is_dropped_and_the_edge_says_it_itself() {
     let headers = sent(&answer);
     let one = |name: &str| value(&headers, name).join("|");
     assert_eq!(one("x-forwarded-user"), "operator");
-    assert_eq!(one("x-forwarded-for"), "127.0.0.1");
+    assert_eq!(one("x-forwarded-for"), "192.0.2.1", "OpenClaw refuses a proxy that names a loopback address");
+    assert_eq!(one("x-openclaw-scopes"), "operator.read,operator.write");
     assert_eq!(one("x-forwarded-proto"), "https");
     assert_eq!(one("x-forwarded-host"), format!("acme.{DOMAIN}"));
     assert_eq!(one("x-forwarded-port"), "443");

@@ -127,7 +127,7 @@ impl Host {
         let tenant = tenant(id);
         let route = json!({
             "format": model::edge::ROUTE_FORMAT, "tenant": id, "address": gateway.ip(), "port": gateway.port(), "proof": proof,
-            "identity_header": "x-forwarded-user", "origin": model::edge::internal_origin(&tenant), "roles": roles,
+            "identity_header": "x-forwarded-user", "scopes_header": "x-openclaw-scopes", "origin": model::edge::internal_origin(&tenant), "roles": roles,
         });
         put(&self.paths.route(&tenant), &route.to_string());
     }
