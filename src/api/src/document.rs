@@ -12,6 +12,9 @@ pub struct Summary {
     pub id: String,
     /// `ActiveState` of the unit: `active`, `inactive`, `activating`, `failed`, …
     pub state: String,
+    /// Whether it was put to sleep: the next request through the edge starts it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sleeping: bool,
     /// Whether it starts at boot.
     pub enabled: bool,
     /// Runtime name.

@@ -5,6 +5,7 @@
 
 mod backup;
 mod document;
+mod edge;
 mod error;
 mod proxy;
 mod vault;
@@ -14,6 +15,7 @@ pub use document::{
     Check, Health, Installed, LandlockStatus, Measured, Outcome, Progress, Provenance, SecretSummary, Status,
     Summary, VaultStatus, Verdict,
 };
+pub use edge::{Edge1Proxy, EdgeKey, EdgeStatus, IssuedLogin, IssuedToken};
 pub use error::Error;
 pub use proxy::Manager1Proxy;
 pub use vault::Vault1Proxy;
@@ -30,7 +32,7 @@ pub mod action {
     pub const STATUS: &str = "org.tenantd.status";
     /// Make a tenant.
     pub const CREATE: &str = "org.tenantd.create";
-    /// Start, stop, restart, enable, disable.
+    /// Start, stop, restart, put to sleep, enable, disable.
     pub const START_STOP: &str = "org.tenantd.start-stop";
     /// Change a tenant's spec, repair it, run a command in its cell.
     pub const CHANGE: &str = "org.tenantd.change";
@@ -46,4 +48,8 @@ pub mod action {
     pub const SECRET: &str = "org.tenantd.secret";
     /// Rotate the keys of the vault, export and import its recovery copy.
     pub const VAULT: &str = "org.tenantd.vault";
+    /// Open and close the edge, set its certificate, rotate the keys that sign tokens.
+    pub const EDGE: &str = "org.tenantd.edge";
+    /// Issue and revoke tokens and login links.
+    pub const TOKEN: &str = "org.tenantd.token";
 }

@@ -35,6 +35,9 @@ pub trait Manager1 {
     /// Stops a tenant; with `now` its processes are killed instead of asked. (`org.tenantd.start-stop`)
     #[zbus(allow_interactive_auth)]
     fn stop_tenant(&self, id: &str, now: bool) -> Result<(), crate::Error>;
+    /// Stops a tenant until the next request through the edge, or until it is started. (`org.tenantd.start-stop`)
+    #[zbus(allow_interactive_auth)]
+    fn sleep_tenant(&self, id: &str) -> Result<(), crate::Error>;
     /// Restarts a tenant. (`org.tenantd.start-stop`)
     #[zbus(allow_interactive_auth)]
     fn restart_tenant(&self, id: &str) -> Result<(), crate::Error>;

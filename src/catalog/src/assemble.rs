@@ -3,7 +3,7 @@
 use confine::landlock::Places;
 use model::{Allocation, Facts, Limits, Paths, Settings, Spec, SpecError, SpecFile};
 use plan::{Gateway, Refusal, Tenant};
-use runtime::{Access, Description, Values};
+use runtime::{Description, Values};
 
 use crate::Catalog;
 
@@ -42,13 +42,14 @@ pub fn assemble(
     };
     let limits = limits_in_force(&spec, description, settings);
     let port = spec.port.unwrap_or(description.port);
-    let access: [Access; 0] = [];
+    let access = description.access();
+    let origins = allowed_origins(&spec);
     let values = Values {
         tenant: &spec.id,
         address: grant.allocation.network.tenant(),
         bridge: grant.allocation.network.bridge(),
         port,
-        origins: &spec.origins,
+        origins: &origins,
         access: &access,
         memory_max: limits.memory_max,
     };
@@ -70,6 +71,9 @@ pub fn assemble(
         startup_path: description.startup.path.clone(),
         startup_contains: description.startup.body_contains.clone(),
         startup_timeout_sec: description.startup.timeout_sec,
+        identity_header: description.edge.identity_header.clone(),
+        scopes_header: description.edge.scopes_header.clone(),
+        roles: description.edge.roles.clone(),
     };
     let data = paths.data(&spec.id).display().to_string();
     let places = Places { data: &data, port };
@@ -80,6 +84,11 @@ pub fn assemble(
         .map_err(|error| refuse(error.to_string()))?;
     let allocation = grant.allocation;
     Ok(Tenant { spec, spec_text, limits, allocation, gateway, landlock, seccomp, paths: paths.clone() })
+}
+
+/// Those of the spec, and the one that stands for the edge's.
+fn allowed_origins(spec: &Spec) -> Vec<String> {
+    spec.origins.iter().cloned().chain([model::edge::internal_origin(&spec.id)]).collect()
 }
 
 /// The spec's limits, then the runtime's, then the host's defaults.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap_complete::CompletionCandidate;
-use model::{Feature, Paths, TenantId};
+use model::{Feature, Paths, Role, TenantId};
 
 /// Names of tenants.
 pub fn tenants() -> Vec<CompletionCandidate> {
@@ -19,6 +19,11 @@ pub fn runtimes() -> Vec<CompletionCandidate> {
 /// Names of protections one can do without.
 pub fn features() -> Vec<CompletionCandidate> {
     candidates(Feature::ALL.map(|feature| feature.name().to_owned()).to_vec())
+}
+
+/// Names of roles.
+pub fn roles() -> Vec<CompletionCandidate> {
+    candidates(Role::ALL.map(|role| role.name().to_owned()).to_vec())
 }
 
 /// Keys that `set` changes, with the `=`.

@@ -91,7 +91,7 @@ fn read(source: &mut impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-fn send(bytes: &[u8]) -> Result<OwnedFd, Failure> {
+pub(crate) fn send(bytes: &[u8]) -> Result<OwnedFd, Failure> {
     if bytes.len() > MOST {
         let text = format!(
             "the value has more than {MOST} bytes: a secret is a key, a token or a certificate, not data"

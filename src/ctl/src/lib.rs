@@ -14,6 +14,7 @@ mod conceal;
 mod create;
 mod delete;
 mod doctor;
+mod edge;
 mod exec;
 mod failure;
 mod list;
@@ -21,12 +22,14 @@ mod logs;
 mod offline;
 mod output;
 mod progress;
+mod roles;
 mod runtime;
 mod secret;
 mod session;
 mod settings;
 mod status;
 mod supervise;
+mod token;
 mod tty;
 mod vault;
 
@@ -78,6 +81,7 @@ pub async fn run(verb: Verb, session: &mut Session) -> Ended {
         Verb::Status { tenant: Some(tenant) } => status::status(session, &tenant).await,
         Verb::Start(which) => supervise::each(session, &which, supervise::Act::Start).await,
         Verb::Stop { now, tenants } => supervise::each(session, &tenants, supervise::Act::Stop { now }).await,
+        Verb::Sleep(which) => supervise::each(session, &which, supervise::Act::Sleep).await,
         Verb::Restart(which) => supervise::each(session, &which, supervise::Act::Restart).await,
         Verb::Enable(which) => supervise::each(session, &which, supervise::Act::Enable(true)).await,
         Verb::Disable(which) => supervise::each(session, &which, supervise::Act::Enable(false)).await,
@@ -95,6 +99,10 @@ pub async fn run(verb: Verb, session: &mut Session) -> Ended {
         Verb::Runtime(verb) => runtime::runtime(session, verb).await,
         Verb::Secret(verb) => secret::secret(session, verb).await,
         Verb::Vault(verb) => vault::vault(session, verb).await,
+        Verb::Edge(verb) => edge::edge(session, verb).await,
+        Verb::Token(verb) => token::token(session, verb).await,
+        Verb::Login(arguments) => token::login(session, &arguments).await,
+        Verb::Roles => roles::roles(session),
         Verb::Doctor => doctor::doctor(session).await,
     }
 }

@@ -47,11 +47,12 @@ fn render(tenants: &[Summary], width: usize, palette: Palette) -> String {
     table(["TENANT", "STATE", "BOOT", "RUNTIME", "ADDRESS", "MEMORY", "MISSING"], &rows, width, palette)
 }
 
-/// A tenant that was cut off is not simply inactive.
+/// A tenant that was cut off is not simply inactive, nor is one that sleeps.
 fn state(tenant: &Summary) -> Cell {
-    match tenant.alarm.is_some() && tenant.state != "active" {
-        true => Cell::toned(Tone::Bad, "cut off"),
-        false => Cell::toned(tone_of(&tenant.state), &tenant.state),
+    match (tenant.alarm.is_some() && tenant.state != "active", tenant.sleeping) {
+        (true, _) => Cell::toned(Tone::Bad, "cut off"),
+        (false, true) => Cell::from("sleeping"),
+        (false, false) => Cell::toned(tone_of(&tenant.state), &tenant.state),
     }
 }
 

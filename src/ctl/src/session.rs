@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Read, Write};
 
-use api::{Backup1Proxy, Manager1Proxy, Vault1Proxy};
+use api::{Backup1Proxy, Edge1Proxy, Manager1Proxy, Vault1Proxy};
 use model::Paths;
 use serde::Serialize;
 
@@ -105,6 +105,11 @@ impl Session {
     /// tenantd's backups.
     pub async fn backups(&mut self) -> Result<Backup1Proxy<'static>, Failure> {
         Ok(Backup1Proxy::new(&self.connection().await?).await?)
+    }
+
+    /// tenantd's edge.
+    pub async fn edge(&mut self) -> Result<Edge1Proxy<'static>, Failure> {
+        Ok(Edge1Proxy::new(&self.connection().await?).await?)
     }
 
     async fn connection(&mut self) -> Result<zbus::Connection, Failure> {

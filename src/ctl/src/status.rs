@@ -32,8 +32,8 @@ fn render(status: &Status, session: &Session) -> String {
         Health::NotReady(_) => ", not ready".to_owned(),
     };
     let head = format!("{} {}", palette.paint(tone, "●"), clean(&status.summary.id));
-    let state =
-        palette.paint(tone, &format!("{} ({})", clean(&status.summary.state), clean(&status.sub_state)));
+    let state = if status.summary.sleeping { "sleeping" } else { status.summary.state.as_str() };
+    let state = palette.paint(tone, &format!("{} ({})", clean(state), clean(&status.sub_state)));
     let mut lines = identity(status, session.now);
     if let Some(measured) = &status.measured {
         lines.extend(confinement(measured));

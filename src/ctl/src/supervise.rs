@@ -1,4 +1,4 @@
-//! `start`, `stop`, `restart`, `enable`, `disable`: like systemctl, silent when done, several tenants at once.
+//! `start`, `stop`, `sleep`, `restart`, `enable`, `disable`: like systemctl, silent when done, several tenants at once.
 
 use api::Manager1Proxy;
 use model::TenantId;
@@ -18,6 +18,8 @@ pub(crate) enum Act {
         /// By killing.
         now: bool,
     },
+    /// Put it to sleep.
+    Sleep,
     /// Restart it.
     Restart,
     /// Start it at boot, or no longer.
@@ -43,6 +45,7 @@ async fn perform(daemon: &Manager1Proxy<'_>, tenant: &TenantId, act: Act) -> Res
     match act {
         Act::Start => daemon.start_tenant(id).await,
         Act::Stop { now } => daemon.stop_tenant(id, now).await,
+        Act::Sleep => daemon.sleep_tenant(id).await,
         Act::Restart => daemon.restart_tenant(id).await,
         Act::Enable(enable) => daemon.enable_tenant(id, enable).await,
     }

@@ -31,6 +31,7 @@ fn json<T: serde::Serialize>(document: &T) -> String {
 
 fn summary(id: &str, state: &str) -> Summary {
     Summary {
+        sleeping: false,
         id: id.into(),
         state: state.into(),
         enabled: state != "failed",

@@ -4,6 +4,7 @@
 mod allocate;
 mod backup;
 mod bus;
+mod edge;
 mod failure;
 #[cfg(feature = "fault-injection")]
 mod fault;
@@ -13,11 +14,13 @@ mod recover;
 mod run;
 mod runtimes;
 mod service;
+mod sleep;
 mod state;
 mod status;
 mod supervise;
 mod tenants;
 mod vault;
+mod wake;
 
 use std::process::ExitCode;
 

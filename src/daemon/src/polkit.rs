@@ -29,7 +29,14 @@ const ALLOW_USER_INTERACTION: u32 = 1;
 /// Proof that a caller may do what an action names. Only [`authorize`] makes one.
 #[must_use]
 #[derive(Debug)]
-pub struct Authorized(());
+pub struct Authorized(u32);
+
+impl Authorized {
+    /// uid of the caller.
+    pub fn uid(&self) -> u32 {
+        self.0
+    }
+}
 
 /// Asks whether the sender of a message may do `action`.
 pub async fn authorize(
@@ -44,7 +51,7 @@ pub async fn authorize(
         .await
         .map_err(|error| Error::NotAllowed(format!("cannot tell who asks: {error}")))?;
     if uid == 0 {
-        return Ok(Authorized(()));
+        return Ok(Authorized(uid));
     }
     let interactive = header.primary().flags().contains(zbus::message::Flags::AllowInteractiveAuth);
     let subject = ("system-bus-name", HashMap::from([("name", Value::from(sender.as_str()))]));
@@ -52,7 +59,7 @@ pub async fn authorize(
     let polkit = AuthorityProxy::new(connection).await.map_err(Error::Bus)?;
     let answer = polkit.check_authorization(&subject, action, HashMap::new(), flags, "").await;
     match answer {
-        Ok((true, _, _)) => Ok(Authorized(())),
+        Ok((true, _, _)) => Ok(Authorized(uid)),
         Ok((false, _, _)) => Err(Error::NotAllowed(format!(
             "user {uid} is not allowed to do {action}: use sudo, or have an administrator grant the action in /etc/polkit-1/rules.d"
         ))),

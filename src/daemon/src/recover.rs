@@ -43,7 +43,7 @@ impl Service {
                 Ok(lock(&self.database).end(id)?)
             }
             OperationKind::Delete => {
-                let destroyed = self.destroy_secrets(id);
+                let destroyed = self.destroy_secrets(id).and(self.revoke_tenant(id));
                 self.remove_objects(id, World::empty(), &silent)?;
                 lock(&self.database).end_absent(id, false)?;
                 destroyed
@@ -64,8 +64,10 @@ impl Service {
             }
             OperationKind::DeleteKeepingData => {
                 let kept = self.data_of(id)?;
+                let revoked = self.revoke_tenant(id);
                 self.remove_objects(id, kept, &silent)?;
-                Ok(lock(&self.database).end_absent(id, true)?)
+                lock(&self.database).end_absent(id, true)?;
+                revoked
             }
         }
     }

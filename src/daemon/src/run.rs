@@ -12,11 +12,12 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::allocate::store_failure;
-use crate::bus::{BackupObject, Manager, VaultObject};
+use crate::bus::{BackupObject, EdgeObject, Manager, VaultObject};
 use crate::failure::Failure;
 use crate::service::Service;
 use crate::state::Database;
 use crate::vault::Vault;
+use crate::{edge, wake};
 
 /// Runs until SIGTERM. Tenants run on.
 pub fn run() -> ExitCode {
@@ -51,6 +52,10 @@ async fn serve() -> Result<(), Failure> {
     let recovering = service.clone();
     let rotating = service.clone();
     blocking(move || recovering.recover()).await?;
+    // A daemon that cannot wake tenants does everything else.
+    if let Err(failure) = wake::serve(service.clone()) {
+        tracing::error!("{failure}");
+    }
     let unavailable = |error: zbus::Error| {
         Failure::new(
             Exit::Unavailable,
@@ -60,7 +65,8 @@ async fn serve() -> Result<(), Failure> {
     let connection = zbus::connection::Builder::system()
         .and_then(|builder| builder.serve_at(api::OBJECT_PATH, Manager::new(service.clone())))
         .and_then(|builder| builder.serve_at(api::OBJECT_PATH, VaultObject::new(service.clone())))
-        .and_then(|builder| builder.serve_at(api::OBJECT_PATH, BackupObject::new(service)))
+        .and_then(|builder| builder.serve_at(api::OBJECT_PATH, BackupObject::new(service.clone())))
+        .and_then(|builder| builder.serve_at(api::OBJECT_PATH, EdgeObject::new(service)))
         .and_then(|builder| builder.name(api::BUS_NAME))
         .map_err(unavailable)?
         .build()
@@ -94,6 +100,10 @@ fn open() -> Result<Service, Failure> {
         (paths.vault(), 0o700),
     ] {
         make_directory(&directory, mode)?;
+    }
+    // Nor does an edge that is in disorder keep it from the rest.
+    if let Err(failure) = edge::prepare(&paths) {
+        tracing::error!("{failure}");
     }
     let database = Database::open(&paths.database())?;
     let store = Store::open(&paths.runtimes()).map_err(store_failure)?;

@@ -9,6 +9,7 @@ use model::{Allocation, Exit, Facts, Paths, Settings, TenantId};
 use plan::{LAYERS, Tenant, Wanted, wanted};
 use runtime_store::Store;
 
+use crate::edge::Edge;
 use crate::failure::Failure;
 use crate::journal::lock;
 use crate::state::Database;
@@ -22,6 +23,7 @@ pub struct Service {
     pub(crate) database: Mutex<Database>,
     pub(crate) store: Store,
     pub(crate) vault: Vault,
+    pub(crate) edge: Edge,
     busy: Mutex<BTreeSet<TenantId>>,
 }
 
@@ -29,7 +31,7 @@ impl Service {
     /// Puts the daemon together from what it found at its start.
     pub fn new(paths: Paths, systemd: Systemd, database: Database, store: Store, vault: Vault) -> Self {
         let busy = Mutex::new(BTreeSet::new());
-        Self { paths, systemd, database: Mutex::new(database), store, vault, busy }
+        Self { paths, systemd, database: Mutex::new(database), store, vault, edge: Edge::default(), busy }
     }
 
     /// The host as the plan sees it.

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use thiserror::Error;
 
 /// Schema this program writes.
-const SCHEMA: i64 = 4;
+const SCHEMA: i64 = 5;
 
 /// Why the database does not serve.
 #[derive(Debug, Error)]
@@ -258,6 +258,7 @@ impl Database {
             "DELETE FROM allocation WHERE tenant = ?1"
         };
         transaction.execute(statement, [id.as_str()])?;
+        transaction.execute("DELETE FROM sleeping WHERE tenant = ?1", [id.as_str()])?;
         if !retain {
             transaction.execute("DELETE FROM secret WHERE tenant = ?1", [id.as_str()])?;
         }
@@ -363,6 +364,11 @@ fn migrate(connection: &mut Connection) -> Result<(), StateError> {
         transaction.execute_batch(
             "CREATE TABLE backup (tenant TEXT PRIMARY KEY, made INTEGER NOT NULL, kek TEXT NOT NULL) STRICT;
              CREATE TABLE recovery (kek TEXT PRIMARY KEY) STRICT;",
+        )?;
+    }
+    if found < 5 {
+        transaction.execute_batch(
+            "CREATE TABLE sleeping (tenant TEXT PRIMARY KEY, since INTEGER NOT NULL) STRICT;",
         )?;
     }
     if (1..3).contains(&found) {

@@ -16,6 +16,7 @@ impl Service {
     /// one small spec file each.
     pub fn list(&self) -> Result<Vec<Summary>, Failure> {
         let tenants = lock(&self.database).tenants()?;
+        let sleepers = lock(&self.database).sleepers()?;
         let units = self.systemd.list("tenant@*.service")?;
         let enabled = host::enabled(&self.paths)?;
         let settings = self.settings()?;
@@ -36,6 +37,7 @@ impl Service {
             let memory_bytes = if state == "active" { host::memory_current(&id.slice()) } else { None };
             lines.push(Summary {
                 state: state.to_owned(),
+                sleeping: state == "inactive" && sleepers.contains(id.as_str()),
                 enabled: enabled.contains(&unit),
                 runtime,
                 version,
@@ -67,6 +69,7 @@ impl Service {
             summary: Summary {
                 id: id.to_string(),
                 state: unit.active_state.clone(),
+                sleeping: self.is_asleep(id, &unit)?,
                 enabled,
                 runtime: tenant.gateway.runtime.clone(),
                 version: tenant.gateway.version.clone().unwrap_or_default(),

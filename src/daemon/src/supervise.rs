@@ -19,11 +19,12 @@ impl Service {
     pub fn start(&self, id: &TenantId) -> Result<(), Failure> {
         self.existing(id)?;
         self.refuse_meanwhile(id)?;
+        self.end_sleep(id)?;
         Ok(self.systemd.start(&id.unit())?)
     }
 
     /// Refuses to start anything of a tenant whose data is being read or exchanged.
-    fn refuse_meanwhile(&self, id: &TenantId) -> Result<(), Failure> {
+    pub(crate) fn refuse_meanwhile(&self, id: &TenantId) -> Result<(), Failure> {
         let open = lock(&self.database).open_operation(id)?;
         match open.filter(|kind| ["backup", "restore", "create"].iter().any(|busy| kind.starts_with(busy))) {
             None => Ok(()),
@@ -42,13 +43,15 @@ impl Service {
         if now {
             self.systemd.kill(&id.unit())?;
         }
-        Ok(self.systemd.stop(&id.unit())?)
+        self.systemd.stop(&id.unit())?;
+        self.end_sleep(id)
     }
 
     /// Restarts a tenant.
     pub fn restart(&self, id: &TenantId) -> Result<(), Failure> {
         self.existing(id)?;
         self.refuse_meanwhile(id)?;
+        self.end_sleep(id)?;
         Ok(self.systemd.restart(&id.unit())?)
     }
 

@@ -222,11 +222,17 @@ impl Service {
         tracing::info!(tenant = %id, keep_data, "delete");
         // First, so that whatever the disk keeps of it is noise. A vault that cannot be destroyed keeps no tenant alive.
         let destroyed = if keep_data { Ok(()) } else { self.destroy_secrets(id) };
+        let revoked = self.revoke_tenant(id);
         let steps = self.remove_objects(id, kept, progress)?;
         lock(&self.database).end_absent(id, keep_data)?;
         if destroy {
             lock(&self.database).forget_backups(id)?;
         }
+        revoked.map_err(|failure| {
+            let text =
+                format!("tenant {id} is deleted, but its tokens are not revoked: {}", failure.sentence);
+            Failure::new(failure.exit, text)
+        })?;
         destroyed.map_err(|failure| {
             let text = format!("tenant {id} is deleted, but not its secrets: {}", failure.sentence);
             Failure::new(failure.exit, text)

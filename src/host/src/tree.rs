@@ -32,11 +32,12 @@ pub(crate) fn observe(paths: &Paths, scope: &Scope, world: &mut World) -> Result
     }
     let compiled = paths.compiled(&scope.tenant);
     discover(&compiled, world, 0)?;
-    let spec = paths.spec(&scope.tenant);
-    let temporary = spec.file_name().map(files::temporary_name).unwrap_or_default();
-    for path in [&spec, &spec.with_file_name(temporary)] {
-        if let Some(seen) = files::look(path, 0)? {
-            put_new(world, unread_file(path, seen.owner, seen.mode, false));
+    for file in [paths.spec(&scope.tenant), paths.route(&scope.tenant)] {
+        let temporary = file.file_name().map(files::temporary_name).unwrap_or_default();
+        for path in [&file, &file.with_file_name(temporary)] {
+            if let Some(seen) = files::look(path, 0)? {
+                put_new(world, unread_file(path, seen.owner, seen.mode, false));
+            }
         }
     }
     let data = paths.data(&scope.tenant);

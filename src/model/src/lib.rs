@@ -7,6 +7,8 @@
 mod allocation;
 mod compiled;
 pub mod delivery;
+pub mod edge;
+mod edge_settings;
 mod exit;
 mod facts;
 mod feature;
@@ -15,6 +17,7 @@ mod id;
 mod limits;
 mod paths;
 mod resource;
+mod role;
 mod settings;
 mod spec;
 mod world;
@@ -24,6 +27,7 @@ pub use compiled::{
     BpfFilter, CONFINEMENT_FORMAT, Confinement, HostLink, LandlockRule, LandlockRuleset, NETWORK_FORMAT,
     Network, READINESS_FORMAT, Readiness, Rlimit, Service,
 };
+pub use edge_settings::{EdgeSettings, EdgeSettingsError, MAX_SESSION_SEC};
 pub use exit::Exit;
 pub use facts::{Controller, Facts};
 pub use feature::Feature;
@@ -32,6 +36,7 @@ pub use id::{IdError, TenantId};
 pub use limits::{ByteSize, CpuQuota, LimitError, Limits};
 pub use paths::{Paths, cell};
 pub use resource::{Account, Content, Key, Kind, Owner, PropertyValue, Resource};
+pub use role::{Role, RoleError};
 pub use settings::{
     AddressPool, BackupSettings, Defaults, Pools, Purge, Registries, Settings, SettingsError, UidPool,
 };

@@ -60,6 +60,46 @@ impl Paths {
         self.state().join("vault")
     }
 
+    /// `/var/lib/tenantd/edge`: what the edge reads (`model::edge`), and nothing else.
+    pub fn edge(&self) -> PathBuf {
+        self.state().join("edge")
+    }
+
+    /// The way to one tenant's gateway.
+    pub fn route(&self, id: &TenantId) -> PathBuf {
+        self.edge().join("routes").join(format!("{}.json", id.system_name()))
+    }
+
+    /// `/var/lib/tenantd-edge`: the edge's own state.
+    pub fn edge_state(&self) -> PathBuf {
+        self.at("var/lib/tenantd-edge")
+    }
+
+    /// Where the edge's numbers are read.
+    pub fn edge_metrics(&self) -> PathBuf {
+        self.at("run/tenantd-edge/metrics.sock")
+    }
+
+    /// `/etc/tenantd/edge.toml`: the operator's settings of the edge.
+    pub fn edge_settings(&self) -> PathBuf {
+        self.at("etc/tenantd/edge.toml")
+    }
+
+    /// `/var/lib/tenantd/signing`: keys that sign tokens, sealed by the host's own key.
+    pub fn signing(&self) -> PathBuf {
+        self.state().join("signing")
+    }
+
+    /// Where the edge asks for a sleeping tenant to be woken.
+    pub fn wake_socket(&self) -> PathBuf {
+        self.at("run/tenantd/wake.sock")
+    }
+
+    /// Where the edge asks for the name of a gateway's proof header.
+    pub fn proof_socket(&self) -> PathBuf {
+        self.at("run/tenantd/proof.sock")
+    }
+
     /// Installed runtimes, `<runtime>/<version>/`.
     pub fn runtimes(&self) -> PathBuf {
         self.state().join("runtimes")

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::edge::RoleRights;
 use model::{Allocation, BpfFilter, LandlockRuleset, Limits, Paths, Spec, TenantId};
 
 /// One tenant with everything that a layer may ask.
@@ -53,4 +54,10 @@ pub struct Gateway {
     pub startup_contains: String,
     /// Seconds until a start counts as failed.
     pub startup_timeout_sec: u32,
+    /// Name of the request header that tells it who comes through the edge.
+    pub identity_header: String,
+    /// Name of the request header that carries a role's scopes.
+    pub scopes_header: Option<String>,
+    /// Who may come in through the edge, and what they may do.
+    pub roles: Vec<RoleRights>,
 }

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::config::{self, ConfigError, ConfigFile};
+use crate::edge::Edge;
 use crate::install::Install;
-use crate::place::Values;
+use crate::place::{Access, Values};
 use crate::template::{RenderError, Template};
 
 /// Format number of a description.
@@ -132,6 +133,8 @@ pub struct Description {
     pub health: Probe,
     /// How the gateway ends.
     pub stop: Stop,
+    /// Who may come in through the edge, and as what.
+    pub edge: Edge,
     /// Config file, if the runtime has one.
     #[serde(default)]
     pub config: Option<Config>,
@@ -195,6 +198,7 @@ impl Description {
                 "the proof header is a secret: it can be put into the config file only",
             );
         }
+        self.edge.check()?;
         let mut seen = std::collections::BTreeSet::new();
         match self.environment.iter().find(|variable| !seen.insert(&variable.name)) {
             Some(twice) => Err((format!("environment: {}", twice.name), "this variable stands there twice")),
@@ -208,6 +212,11 @@ impl Description {
             .iter()
             .chain(self.environment.iter().map(|variable| &variable.value))
             .chain(self.sealed.iter().map(|sealed| &sealed.path))
+    }
+
+    /// Who may connect through the edge.
+    pub fn access(&self) -> Vec<Access> {
+        self.edge.access()
     }
 
     /// Checks the text of the config template that the description names.
@@ -284,7 +293,7 @@ mod tests {
     use super::*;
     use crate::place::tests::with_acme;
 
-    const LEAST: &str = "format = 1\nname = \"x\"\nsummary = \"s\"\nport = 8080\nseccomp = \"node\"\nlandlock = \"node\"\nstartup = { path = \"/\", timeout_sec = 9, why = \"w\" }\nhealth = { path = \"/\", why = \"w\" }\nstop = { timeout_sec = 9, why = \"w\" }\n";
+    const LEAST: &str = "format = 1\nname = \"x\"\nsummary = \"s\"\nport = 8080\nseccomp = \"node\"\nlandlock = \"node\"\nstartup = { path = \"/\", timeout_sec = 9, why = \"w\" }\nhealth = { path = \"/\", why = \"w\" }\nstop = { timeout_sec = 9, why = \"w\" }\nedge = { identity_header = \"x-user\", roles = [], why = \"w\" }\n";
 
     fn parse(more: &str) -> Result<Description, DescriptionError> {
         Description::parse("runtime.toml", &format!("{LEAST}{more}"))
@@ -310,7 +319,7 @@ mod tests {
             assert!(message.starts_with("runtime.toml: ") && message.contains(needle), "{message}");
         }
         let message = parse("colour = 1").unwrap_err().to_string();
-        assert!(message.contains("line 10, column 1"), "{message}");
+        assert!(message.contains("line 11, column 1"), "{message}");
         assert!(Description::parse("f", &LEAST.replace("format = 1", "format = 2")).is_err());
     }
 

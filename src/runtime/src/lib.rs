@@ -6,6 +6,7 @@
 
 mod config;
 mod description;
+mod edge;
 mod elf;
 mod fetch;
 mod install;
@@ -17,6 +18,7 @@ mod version;
 
 pub use config::{ConfigError, ConfigFile};
 pub use description::{Config, Description, DescriptionError, Probe, Sealed, Startup, Stop, Variable};
+pub use edge::Edge;
 pub use elf::{ElfError, check_machine};
 pub use fetch::{Line, LineError};
 pub use install::{

@@ -134,6 +134,22 @@ fn a_named_subject_gets_its_scopes() {
     });
 }
 
+/// A viewer's frames are read by OpenClaw alone, so it must hold what the role promises: nobody who only looks has another scope.
+#[test]
+fn a_role_has_no_more_scopes_than_the_next_and_a_viewer_only_reads() {
+    for name in ["openclaw", "generic"] {
+        let access = shipped(name).access();
+        let named: Vec<&str> = access.iter().map(|of| of.subject.as_str()).collect();
+        assert_eq!(named, ["viewer", "operator", "owner"], "{name}");
+        for pair in access.windows(2) {
+            assert!(pair[0].scopes.iter().all(|scope| pair[1].scopes.contains(scope)), "{name}");
+        }
+    }
+    let openclaw = shipped("openclaw").access();
+    assert_eq!(openclaw[0].scopes, ["operator.read"]);
+    assert!(openclaw[1].scopes.iter().all(|scope| scope != "operator.admin" && scope != "operator.pairing"));
+}
+
 #[test]
 fn no_path_that_is_sealed_lies_beneath_one_that_may_be_written() {
     with_acme(&[], |values| {

@@ -2,6 +2,7 @@
 
 mod backup;
 mod create;
+mod edge;
 mod runtime;
 mod value;
 mod vault;
@@ -14,6 +15,7 @@ use model::TenantId;
 
 pub use backup::{BackupArgs, BackupVerb, RestoreArgs};
 pub use create::{CreateArgs, LimitArgs};
+pub use edge::{EdgeVerb, EnableArgs, LoginArgs, TokenVerb};
 pub use runtime::{InstallArgs, RuntimeVerb};
 pub use vault::{RecoveryVerb, SecretArgs, SecretFor, SecretVerb, VaultVerb};
 
@@ -72,6 +74,8 @@ pub enum Verb {
         #[command(flatten)]
         tenants: Tenants,
     },
+    /// Stop tenants until somebody needs them: the next request through the edge starts them
+    Sleep(Tenants),
     /// Restart tenants; returns when their gateways answer
     Restart(Tenants),
     /// Start tenants at boot
@@ -155,6 +159,26 @@ pub enum Verb {
         subcommand_help_heading = "Verbs"
     )]
     Vault(VaultVerb),
+    /// Open, close and look after the edge, by which tenants are reached from outside
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        subcommand_value_name = "VERB",
+        subcommand_help_heading = "Verbs"
+    )]
+    Edge(EdgeVerb),
+    /// Issue and revoke tokens
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        subcommand_value_name = "VERB",
+        subcommand_help_heading = "Verbs"
+    )]
+    Token(TokenVerb),
+    /// Print a link that signs a browser in at a tenant, once
+    Login(LoginArgs),
+    /// Show what each role may do, for each runtime; needs no daemon
+    Roles,
     /// Say what this host lacks and how to get it; needs no daemon
     ///
     /// Ends with 71 when something that tenants need is missing.

@@ -15,6 +15,9 @@ pub(super) enum ValueError {
     /// Not a whole number.
     #[error("{0:?} is not a whole number: write digits only")]
     Number(String),
+    /// Not a time.
+    #[error("{0:?} is not how long a token may be valid: write a number with s, m or h, from 1s to 24h")]
+    Ttl(String),
     /// Not a feature.
     #[error("{0:?} is no protection one can do without; there are {names}", names = names())]
     Feature(String),
@@ -44,6 +47,19 @@ pub(super) fn port(text: &str) -> Result<u16, ValueError> {
 /// A whole number.
 pub(super) fn number(text: &str) -> Result<u64, ValueError> {
     text.parse().map_err(|_| ValueError::Number(shown(text)))
+}
+
+/// How long a token is valid, in seconds.
+pub(super) fn ttl(text: &str) -> Result<u32, ValueError> {
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, 's')) => (text.get(..at), 1),
+        Some((at, 'm')) => (text.get(..at), 60),
+        Some((at, 'h')) => (text.get(..at), 3600),
+        Some(_) | None => (None, 1),
+    };
+    let seconds =
+        number.and_then(|number| number.parse::<u32>().ok()).and_then(|number| number.checked_mul(unit));
+    seconds.filter(|seconds| (1..=86_400).contains(seconds)).ok_or_else(|| ValueError::Ttl(shown(text)))
 }
 
 /// The name of a protection.

@@ -98,6 +98,9 @@ impl Fake {
     fn stop_tenant(&mut self, id: &str, now: bool) -> Result<(), Error> {
         self.take("stop", format!("stop {id} now={now}")).map(drop)
     }
+    fn sleep_tenant(&mut self, id: &str) -> Result<(), Error> {
+        self.take("sleep", format!("sleep {id}")).map(drop)
+    }
     fn restart_tenant(&mut self, id: &str) -> Result<(), Error> {
         self.take("restart", format!("restart {id}")).map(drop)
     }
@@ -216,6 +219,41 @@ impl FakeVault {
     }
 }
 
+/// The same fake's edge, on the same object.
+struct FakeEdge(Fake);
+
+#[zbus::interface(name = "org.tenantd.Edge1")]
+impl FakeEdge {
+    fn enable_edge(&mut self, settings: &str) -> Result<String, Error> {
+        self.0.take("enable-edge", format!("enable-edge\n{settings}"))
+    }
+    fn disable_edge(&mut self) -> Result<String, Error> {
+        self.0.take("disable-edge", "disable-edge".into())
+    }
+    fn reload_edge(&mut self) -> Result<String, Error> {
+        self.0.take("reload-edge", "reload-edge".into())
+    }
+    fn get_edge(&mut self) -> Result<String, Error> {
+        self.0.take("edge", "edge".into())
+    }
+    fn set_certificate(&mut self, certificate: OwnedFd, key: OwnedFd) -> Result<(), Error> {
+        let first = |fd: OwnedFd| received(fd).lines().next().unwrap_or_default().to_owned();
+        self.0.take("certificate", format!("certificate {:?} {:?}", first(certificate), first(key))).map(drop)
+    }
+    fn issue_token(&mut self, id: &str, role: &str, subject: &str, ttl_sec: u32) -> Result<String, Error> {
+        self.0.take("issue", format!("issue {id} {role} {subject:?} {ttl_sec}"))
+    }
+    fn issue_login(&mut self, id: &str, role: &str, subject: &str) -> Result<String, Error> {
+        self.0.take("login", format!("login {id} {role} {subject:?}"))
+    }
+    fn revoke_tokens(&mut self, by: &str, value: &str) -> Result<String, Error> {
+        self.0.take("revoke", format!("revoke {by} {value}"))
+    }
+    fn rotate_signing_key(&mut self, now: bool) -> Result<String, Error> {
+        self.0.take("rotate-key", format!("rotate-key now={now}"))
+    }
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -277,7 +315,9 @@ pub fn run(fake: Fake, around: Around, words: &[&str]) -> Ended {
             .p2p()
             .serve_at(api::OBJECT_PATH, fake.clone())
             .unwrap()
-            .serve_at(api::OBJECT_PATH, FakeVault(fake))
+            .serve_at(api::OBJECT_PATH, FakeVault(fake.clone()))
+            .unwrap()
+            .serve_at(api::OBJECT_PATH, FakeEdge(fake))
             .unwrap()
             .build();
         let client = zbus::connection::Builder::unix_stream(ours).p2p().build();

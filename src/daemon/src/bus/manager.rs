@@ -154,6 +154,17 @@ impl Manager {
         self.calls.plain(move |service| service.stop(&id, now)).await
     }
 
+    async fn sleep_tenant(
+        &self,
+        tenant: &str,
+        #[zbus(connection)] bus: &zbus::Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), Error> {
+        let _allowed = authorize(bus, &header, action::START_STOP).await?;
+        let id = id(tenant)?;
+        self.calls.plain(move |service| service.sleep(&id)).await
+    }
+
     async fn restart_tenant(
         &self,
         tenant: &str,

@@ -1,6 +1,7 @@
 //! The interfaces on the system bus. Each verb asks polkit first, then works on a thread of its own.
 
 mod backup;
+mod edge;
 mod manager;
 mod vault;
 
@@ -14,6 +15,7 @@ use serde::Serialize;
 use zbus::message::Header;
 
 pub use backup::BackupObject;
+pub use edge::EdgeObject;
 pub use manager::Manager;
 pub use vault::VaultObject;
 

@@ -9,6 +9,7 @@ mod properties;
 mod slice;
 mod transient;
 mod unit;
+mod unit_files;
 
 pub use bus::Systemd;
 pub use unit::{Brief, UnitStatus};

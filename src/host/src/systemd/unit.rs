@@ -32,6 +32,8 @@ pub struct UnitStatus {
     pub main_pid: Option<u32>,
     /// `ActiveEnterTimestamp` in seconds since the epoch.
     pub active_since: Option<u64>,
+    /// `InactiveEnterTimestamp` in microseconds since the epoch: when it last went down; 0 where systemd does not know.
+    pub inactive_since_usec: u64,
     /// `ExecMainStartTimestamp` in seconds since the epoch: what was written later, the process has not read.
     pub started: Option<u64>,
     /// `NRestarts`: how often systemd has restarted it by itself since it was last started by hand.
@@ -227,6 +229,7 @@ impl Link {
             active_state: general.text("ActiveState"),
             sub_state: general.text("SubState"),
             active_since: general.seconds("ActiveEnterTimestamp"),
+            inactive_since_usec: general.get("InactiveEnterTimestamp").unwrap_or_default(),
             needs_daemon_reload: general.get("NeedDaemonReload").unwrap_or_default(),
             ..UnitStatus::default()
         };

@@ -2,6 +2,7 @@
 
 mod account;
 mod data;
+mod edge;
 mod etc;
 mod firewall;
 mod landlock;
@@ -40,6 +41,7 @@ pub static LAYERS: &[&dyn Layer] = &[
     &seccomp::Seccomp,
     &network::NetworkLinks,
     &firewall::Firewall,
+    &edge::Edge,
     &limits::ResourceLimits,
     &runtime::Runtime,
     &spec::SpecOnDisk,

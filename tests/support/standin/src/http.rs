@@ -1,14 +1,15 @@
-//! HTTP/1.1 as far as tests need it: keep-alive, bodies with a length, an upgrade to WebSocket.
+//! HTTP/1.1 as far as tests need it: keep-alive, bodies with a length or in chunks, an upgrade to WebSocket.
 //! Anything else is answered 400 and the connection ends; no request can make the program stop.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::answer::{self, Answer};
+use crate::body;
 use crate::websocket;
 
-const MAX_HEAD: u64 = 32 * 1024;
-const MAX_BODY: usize = 1024 * 1024;
+const MAX_HEAD: u64 = 64 * 1024;
 const IDLE: Duration = Duration::from_secs(300);
 
 /// One request as it was read.
@@ -43,24 +44,13 @@ impl Request {
     }
 }
 
-/// One answer.
-#[derive(Debug)]
-pub struct Answer {
-    /// Status code.
-    pub status: u16,
-    /// Content-Type.
-    pub media: &'static str,
-    /// Body.
-    pub body: String,
-}
-
 /// Reads requests from one connection and answers them until the peer closes it.
-pub fn serve(stream: TcpStream, answer: impl Fn(Request) -> Answer) {
+pub fn serve(stream: TcpStream, answer: impl Fn(&Request) -> Answer) {
     // A connection that breaks is the peer's affair; nobody waits for the result of this thread.
     converse(&stream, answer).unwrap_or_default();
 }
 
-fn converse(stream: &TcpStream, answer: impl Fn(Request) -> Answer) -> std::io::Result<()> {
+fn converse(stream: &TcpStream, answer: impl Fn(&Request) -> Answer) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(IDLE))?;
     let mut reader = BufReader::new(stream);
@@ -69,20 +59,27 @@ fn converse(stream: &TcpStream, answer: impl Fn(Request) -> Answer) -> std::io::
         let request = match read_request(&mut reader)? {
             Some(Ok(request)) => request,
             Some(Err(why)) => {
-                let refusal = Answer { status: 400, media: "text/plain", body: format!("{why}\n") };
-                return write_answer(&mut writer, &refusal, false, true);
+                let refusal = Answer::new(400, "text/plain", format!("{why}\n"));
+                return answer::write(&mut writer, &refusal, false, true);
             }
             None => return Ok(()),
         };
         if request.header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket")) {
             let Some(key) = request.header("sec-websocket-key") else { return Ok(()) };
-            write!(writer, "{}", websocket::handshake(key))?;
+            let protocol =
+                request.header("sec-websocket-protocol").and_then(|offered| offered.split(',').next());
+            write!(writer, "{}", websocket::handshake(key, protocol.map(str::trim)))?;
+            // What came with the upgrade is the first message, so that a test sees what the gateway sees.
+            if request.path() == "/echo" {
+                websocket::say(&mut writer, &answer(&request).body)?;
+            }
             return websocket::echo(&mut reader, &mut writer);
         }
         let last = request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let head_only = request.method == "HEAD";
-        write_answer(&mut writer, &answer(request), head_only, last)?;
-        if last {
+        let answer = answer(&request);
+        answer::write(&mut writer, &answer, head_only, last)?;
+        if last || answer.ends_the_connection() {
             return Ok(());
         }
     }
@@ -107,16 +104,9 @@ fn read_request(
         Ok(request) => request,
         Err(why) => return Ok(Some(Err(why))),
     };
-    if request.header("transfer-encoding").is_some() {
-        return Ok(Some(Err("bodies need a Content-Length here")));
-    }
-    if let Some(length) = request.header("content-length") {
-        let length = match length.parse::<usize>() {
-            Ok(length) if length <= MAX_BODY => length,
-            _ => return Ok(Some(Err("Content-Length is no number or above 1 MiB"))),
-        };
-        request.body = vec![0; length];
-        reader.read_exact(&mut request.body)?;
+    match body::read(reader, &request)? {
+        Ok(body) => request.body = body,
+        Err(why) => return Ok(Some(Err(why))),
     }
     Ok(Some(Ok(request)))
 }
@@ -138,27 +128,6 @@ fn parse_head(head: &str) -> Result<Request, &'static str> {
         headers.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
     }
     Ok(Request { method: method.to_owned(), target: target.to_owned(), headers, body: Vec::new() })
-}
-
-fn write_answer(out: &mut &TcpStream, answer: &Answer, head_only: bool, last: bool) -> std::io::Result<()> {
-    let reason = match answer.status {
-        200 => "OK",
-        400 => "Bad Request",
-        404 => "Not Found",
-        503 => "Service Unavailable",
-        _ => "Answer",
-    };
-    let connection = if last { "close" } else { "keep-alive" };
-    let body = if head_only { "" } else { answer.body.as_str() };
-    // One write, so that a short answer is one segment.
-    let text = format!(
-        "HTTP/1.1 {} {reason}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: {connection}\r\n\
-         Cache-Control: no-store\r\n\r\n{body}",
-        answer.status,
-        answer.media,
-        answer.body.len(),
-    );
-    out.write_all(text.as_bytes())
 }
 
 /// A JSON string with its quotes.

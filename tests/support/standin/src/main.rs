@@ -4,6 +4,8 @@
 //! It depends on nothing of tenantd, so that what a test sees is the cell and not our own code.
 #![forbid(unsafe_code)]
 
+mod answer;
+mod body;
 mod http;
 mod options;
 mod routes;
@@ -88,7 +90,7 @@ fn accept_forever(listener: &TcpListener, gateway: &Arc<Gateway>) {
             Ok((stream, peer)) => {
                 let gateway = Arc::clone(gateway);
                 let served = thread::Builder::new()
-                    .spawn(move || http::serve(stream, |request| gateway.answer(&request, peer)));
+                    .spawn(move || http::serve(stream, |request| gateway.answer(request, peer)));
                 if let Err(e) = served {
                     say(&format!("no thread for {peer}: {e}"));
                 }

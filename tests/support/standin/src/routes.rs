@@ -2,16 +2,25 @@
 
 use std::hint::black_box;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::http::{Answer, Request, quote};
+use crate::answer::{Answer, Shape};
+use crate::http::{Request, quote};
 use crate::options::Options;
 use crate::whoami;
 
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 const PAGE: &str = "<!doctype html><title>stand-in gateway</title><h1>stand-in gateway</h1>\n";
+/// A page that tries to have the session of whoever looks at it.
+const HOSTILE: &str = "<!doctype html><title>hostile</title><pre id=seen></pre><script>\
+document.cookie='__Host-tenantd=forged; Secure; Path=/';\
+document.cookie='__Host-tenantd=; Max-Age=0; Secure; Path=/';\
+document.getElementById('seen').textContent='cookies: ['+document.cookie+']'</script>\n";
 const MAX_BURN_MS: u64 = 60_000;
+const MAX_EVENTS: u64 = 100_000;
+const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// The gateway's behaviour, shared by all connections.
 #[derive(Debug)]
@@ -19,12 +28,13 @@ pub struct Gateway {
     options: Options,
     started: Instant,
     starts: Option<usize>,
+    smuggled: AtomicU64,
 }
 
 impl Gateway {
     /// `starts` is the number of starts its state folder has seen, if there is one.
     pub fn new(options: Options, started: Instant, starts: Option<usize>) -> Self {
-        Self { options, started, starts }
+        Self { options, started, starts, smuggled: AtomicU64::new(0) }
     }
 
     /// The answer to one request of `peer`.
@@ -41,28 +51,56 @@ impl Gateway {
             "/env" => ok(JSON, env_names()),
             "/whoami" => ok(JSON, whoami::json()),
             "/state" => ok(JSON, self.starts.map_or("null".to_owned(), |n| format!(r#"{{"starts":{n}}}"#))),
+            "/smuggled" => ok(JSON, format!("{}", self.smuggled.fetch_add(1, Ordering::Relaxed))),
+            "/smuggled-count" => ok(JSON, format!("{}", self.smuggled.load(Ordering::Relaxed))),
             "/burn" => ok(JSON, burn(request.query("ms").unwrap_or(1000).min(MAX_BURN_MS))),
-            _ => Answer {
-                status: 404,
-                media: JSON,
-                body: r#"{"ok":false,"status":"no such path"}"#.to_owned(),
-            },
+            "/events" => shaped("text/event-stream", events(request)),
+            "/torn" => shaped(JSON, Shape::Torn),
+            "/bytes" => shaped("application/octet-stream", bytes(request)),
+            "/cookies" => cookies(),
+            "/hostile" => ok(HTML, HOSTILE.to_owned()),
+            _ => Answer::new(404, JSON, r#"{"ok":false,"status":"no such path"}"#.to_owned()),
         }
     }
 
     fn readiness(&self, yes: &str, no: &str) -> Answer {
         let ready = !self.options.never_ready && self.started.elapsed() >= self.options.ready_after;
         let word = quote(if ready { yes } else { no });
-        Answer {
-            status: if ready { 200 } else { 503 },
-            media: JSON,
-            body: format!(r#"{{"ok":{ready},"status":{word}}}"#),
-        }
+        let status = if ready { 200 } else { 503 };
+        Answer::new(status, JSON, format!(r#"{{"ok":{ready},"status":{word}}}"#))
     }
 }
 
 fn ok(media: &'static str, body: String) -> Answer {
-    Answer { status: 200, media, body }
+    Answer::new(200, media, body)
+}
+
+fn shaped(media: &'static str, shape: Shape) -> Answer {
+    Answer { shape, ..ok(media, String::new()) }
+}
+
+/// `?count=N&every=MS`: server-sent events, one by one.
+fn events(request: &Request) -> Shape {
+    let every = Duration::from_millis(request.query("every").unwrap_or(100).min(MAX_BURN_MS));
+    Shape::Events { count: request.query("count").unwrap_or(10).min(MAX_EVENTS), every }
+}
+
+/// `?count=N`: as many bytes.
+fn bytes(request: &Request) -> Shape {
+    Shape::Bytes { count: request.query("count").unwrap_or(1024).min(MAX_BYTES) }
+}
+
+/// A gateway that sets cookies: one of its own, and what it has no business with.
+fn cookies() -> Answer {
+    let mut answer = ok(JSON, "{}".to_owned());
+    answer.headers.extend([
+        ("Set-Cookie", "own=1; Path=/"),
+        ("Set-Cookie", "__Host-tenantd=forged; Secure; Path=/"),
+        ("Set-Cookie", "__host-TENANTD=forged; Secure; Path=/"),
+        ("Set-Cookie", "wide=1; Domain=agents.test; Path=/"),
+        ("X-Tenantd-Subject", "forged"),
+    ]);
+    answer
 }
 
 fn echo(request: &Request, peer: SocketAddr) -> String {

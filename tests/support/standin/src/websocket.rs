@@ -4,17 +4,24 @@
 use std::io::{Read, Write};
 
 const MAX_FRAME: u64 = 4 * 1024 * 1024;
+const TEXT: u8 = 0x81;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// The 101 answer to a client's `Sec-WebSocket-Key`.
-pub fn handshake(key: &str) -> String {
+/// The 101 answer to a client's `Sec-WebSocket-Key`, with the subprotocol taken, if any.
+pub fn handshake(key: &str, protocol: Option<&str>) -> String {
+    let protocol = protocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).unwrap_or_default();
     format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{protocol}\
          Sec-WebSocket-Accept: {}\r\n\r\n",
         accept(key)
     )
+}
+
+/// Sends a text of the gateway's own.
+pub fn say(writer: &mut impl Write, text: &str) -> std::io::Result<()> {
+    write_frame(writer, TEXT, text.as_bytes())
 }
 
 /// Echoes frames until the peer closes.
