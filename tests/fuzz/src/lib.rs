@@ -1,5 +1,6 @@
 //! What the fuzz targets call. Files of this crate are also tests of the crates they are about, over the seeds (`corpus/`).
 #![forbid(unsafe_code)]
 
+pub mod edge;
 pub mod formats;
 pub mod sealed;
