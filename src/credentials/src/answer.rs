@@ -45,11 +45,14 @@ fn is_for(program: Program, kind: Option<Kind>) -> Option<(Form, Kind)> {
         (Program::Gateway, Some(Kind::Variable)) => Some((Form::Variable, Kind::Variable)),
         (Program::Gateway, Some(Kind::Gateway)) => Some((Form::Gateway, Kind::Gateway)),
         (Program::Egress, Some(Kind::Proxy)) => Some((Form::Proxy, Kind::Proxy)),
+        // By which the gateway knows the edge, and nothing else that the tenant has.
+        (Program::Edge, Some(Kind::Gateway)) => Some((Form::Gateway, Kind::Gateway)),
         // What cannot be read may have been theirs: opening it says what is wrong.
         (Program::Gateway, None) => Some((Form::File, Kind::File)),
         (Program::Egress, None) => Some((Form::Proxy, Kind::Proxy)),
         (Program::Gateway, Some(Kind::Proxy))
-        | (Program::Egress, Some(Kind::File | Kind::Variable | Kind::Gateway)) => None,
+        | (Program::Egress, Some(Kind::File | Kind::Variable | Kind::Gateway))
+        | (Program::Edge, Some(Kind::File | Kind::Variable | Kind::Proxy) | None) => None,
     }
 }
 
@@ -67,5 +70,14 @@ mod tests {
             // Opened as what it says it is, so that a changed byte is found.
             assert_eq!(gateway.or(egress).unwrap().1, kind);
         }
+    }
+
+    #[test]
+    fn the_edge_gets_the_gateways_own_secret_and_no_other() {
+        for kind in Kind::ALL {
+            let given = is_for(Program::Edge, Some(kind));
+            assert_eq!(given.is_some(), kind == Kind::Gateway, "{kind:?}");
+        }
+        assert!(is_for(Program::Edge, None).is_none());
     }
 }

@@ -15,9 +15,11 @@ pub enum Program {
     Gateway,
     /// `tenant-egress@NAME.service`: the egress proxy.
     Egress,
+    /// The edge, on behalf of somebody who may use that tenant's gateway.
+    Edge,
 }
 
-/// Whose secrets are asked for, and for which program.
+/// Whose secrets are asked for, and for which program: one that is being started, or the edge ([`crate::proof`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asker {
     /// The tenant.

@@ -12,9 +12,12 @@ use vault_store::StoreError;
 pub enum Error {
     /// Not started by its socket.
     #[error(
-        "tenant-credentials is started by tenantd-credentials.socket only: systemctl start tenantd-credentials.socket"
+        "tenant-credentials is started by tenantd-credentials.socket only, and with --proof by tenantd-proof.socket: systemctl start tenantd-credentials.socket"
     )]
     NoSocket,
+    /// The command line is not one.
+    #[error("tenant-credentials takes no argument but --proof")]
+    Usage,
     /// The kernel refused something.
     #[error("cannot {0}: {1}")]
     Kernel(&'static str, #[source] io::Error),
@@ -43,7 +46,7 @@ impl Error {
     /// How the program ends.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NoSocket => Exit::Usage,
+            Self::NoSocket | Self::Usage => Exit::Usage,
             Self::Kernel(..) | Self::Memory(_) => Exit::Os,
             Self::Refused(_) => Exit::NoPermission,
             Self::Locked(_) => Exit::Config,

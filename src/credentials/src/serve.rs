@@ -11,16 +11,25 @@ use vault_store::VaultStore;
 
 use crate::error::Error;
 use crate::kek::Keyring;
-use crate::{answer, asker, memory};
+use crate::{answer, asker, memory, proof};
 
 /// How long it waits for the next one. Every gateway has a secret of its own, so nearly every start needs the KEK: a host that starts
 /// many tenants, or restarts one every few minutes, opens it once. It costs `systemd-creds` 20 ms, more with a TPM; memory is locked.
 const IDLE: Duration = Duration::from_secs(5 * 60);
-/// How long PID 1 may take to read an answer.
+/// How long PID 1 or the edge may take to read an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Whom it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// PID 1, for a program of a tenant that starts.
+    Starts,
+    /// The edge.
+    Proof,
+}
+
 /// Serves until it is idle.
-pub fn serve(paths: &Paths) -> Result<(), Error> {
+pub fn serve(paths: &Paths, mode: Mode) -> Result<(), Error> {
     // A host that cannot is served all the same, and it is said so.
     if let Err(error) = memory::lock() {
         say(&error);
@@ -34,7 +43,7 @@ pub fn serve(paths: &Paths) -> Result<(), Error> {
     while waits(&listener)? {
         match listener.accept() {
             Ok((connection, _)) => {
-                if let Err(error) = one(paths, &mut keyring, &connection) {
+                if let Err(error) = one(paths, mode, &mut keyring, &connection) {
                     say(&error);
                 }
             }
@@ -63,13 +72,16 @@ fn waits(listener: &UnixListener) -> Result<bool, Error> {
     }
 }
 
-fn one(paths: &Paths, keyring: &mut Keyring, mut connection: &UnixStream) -> Result<(), Error> {
-    let asker = asker::of(connection)?;
+fn one(paths: &Paths, mode: Mode, keyring: &mut Keyring, mut connection: &UnixStream) -> Result<(), Error> {
+    let asker = match mode {
+        Mode::Starts => asker::of(connection)?,
+        Mode::Proof => proof::of(connection)?,
+    };
     let store = VaultStore::open(&paths.vault())?;
     let bytes = answer::answer(&store, keyring, &asker)?;
     connection
         .set_nonblocking(false)
         .and_then(|()| connection.set_write_timeout(Some(PATIENCE)))
         .and_then(|()| connection.write_all(&bytes))
-        .map_err(|error| Error::Kernel("answer PID 1", error))
+        .map_err(|error| Error::Kernel("answer", error))
 }

@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod backup_head;
+pub mod edge;
 pub mod formats;
 pub mod sealed;

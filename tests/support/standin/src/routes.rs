@@ -98,7 +98,6 @@ fn cookies() -> Answer {
         ("Set-Cookie", "__Host-tenantd=forged; Secure; Path=/"),
         ("Set-Cookie", "__host-TENANTD=forged; Secure; Path=/"),
         ("Set-Cookie", "wide=1; Domain=agents.test; Path=/"),
-        ("X-Tenantd-Subject", "forged"),
     ]);
     answer
 }
