@@ -87,14 +87,19 @@ impl Directory {
         fault::point().map_err(failed)
     }
 
-    /// At most `most` bytes from the beginning of a file, and how many it has.
-    pub(crate) fn read_head(&self, name: &str, most: usize) -> Result<(Vec<u8>, u64), StoreError> {
-        let file = self.open_file(name)?;
+    /// Fills `room` from the beginning of a file: how many bytes that were, and how many the file has. One that leaves room has said so itself
+    /// and is not asked: read(2) gives less of a file only at its end.
+    pub(crate) fn read_head(&self, name: &str, room: &mut [u8]) -> Result<(usize, u64), StoreError> {
+        let mut file = self.open_file(name)?;
         let failed = |error: io::Error| StoreError::io("read", &self.path.join(name))(error);
-        let length = file.metadata().map_err(failed)?.len();
-        let mut bytes = Vec::with_capacity(most);
-        file.take(most as u64).read_to_end(&mut bytes).map_err(failed)?;
-        Ok((bytes, length))
+        loop {
+            match file.read(room) {
+                Ok(read) if read < room.len() => return Ok((read, read as u64)),
+                Ok(read) => return Ok((read, file.metadata().map_err(failed)?.len())),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) => return Err(failed(error)),
+            }
+        }
     }
 
     fn open_file(&self, name: &str) -> Result<File, StoreError> {

@@ -7,6 +7,7 @@
 mod directory;
 mod error;
 mod fault;
+mod heads;
 mod store;
 mod tenant;
 #[cfg(test)]

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use model::TenantId;
-use vault::{KekId, Keks, Listing, SecretEntry};
+use vault::{KekId, Keks, Listing, RecordFile, SecretEntry};
 
 use crate::directory::Directory;
-use crate::{StoreError, TenantVault};
+use crate::{StoreError, TenantVault, heads};
 
 /// A KEK as it is stored: sealed by means of the host, which are not this crate's matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,8 +114,8 @@ impl VaultStore {
     /// The secrets of a tenant, by the beginnings of their records alone: a list takes no longer, and no more memory, where values are large.
     pub fn secrets(&self, tenant: &TenantId) -> Result<Vec<SecretEntry>, StoreError> {
         let Some(directory) = self.root.find(&tenant.system_name())? else { return Ok(Vec::new()) };
-        let head = |file: &str| directory.read_head(file, SecretEntry::HEAD);
-        SecretEntry::of_files(tenant, directory.names()?, head)
+        let records = RecordFile::newest(tenant, directory.names()?)?;
+        heads::entries(&directory, &records)
     }
 
     /// The files of a tenant's vault as they are, for a backup.

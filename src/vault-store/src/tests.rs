@@ -256,3 +256,32 @@ fn a_list_by_the_beginnings_of_records_is_that_of_whole_records() {
     let error = store.secrets(&acme()).unwrap_err().to_string();
     assert!(error.contains("\"notes\" in the vault is none"), "{error}");
 }
+
+#[test]
+fn a_list_of_many_secrets_is_that_of_whole_records_too_and_its_first_error_is_told() {
+    let (directory, store) = filled();
+    let file = |name: String| directory.path().join("acme_corp").join(name);
+    let mut vault = store.find(&acme()).unwrap().unwrap();
+    // Files around the length up to which they are not asked for it.
+    for length in [972, 973, 974, 975, 4096] {
+        let secret = Secret::new(vec![1; length]).unwrap();
+        vault.set(&keks(), (&name(&format!("of-{length}")), 0), Kind::File, &secret).unwrap();
+        let record = fs::read(file(format!("secret.of-{length}.1"))).unwrap();
+        assert_eq!(record.len(), length + 50, "a head of 22 bytes, nonce and tag");
+        for number in 0..400 {
+            let shorter = if number % 7 == 0 { 40 } else { record.len() };
+            fs::write(file(format!("secret.copy-{number}-of-{length}.1")), &record[..shorter]).unwrap();
+        }
+    }
+    let whole = store.find(&acme()).unwrap().unwrap();
+    let whole: Vec<_> = whole.listing().secrets().collect();
+    assert_eq!(whole.len(), 3 + 5 * 401);
+    assert_eq!(whole.iter().filter(|entry| entry.kind.is_none()).count(), 5 * 58);
+    assert_eq!(store.secrets(&acme()).unwrap(), whole);
+
+    for last in ["zz", "yy", "aa"] {
+        symlink("/etc/hostname", file(format!("secret.{last}.1"))).unwrap();
+        let error = store.secrets(&acme()).unwrap_err().to_string();
+        assert!(error.contains(&format!("secret.{last}.1")), "{error}");
+    }
+}

@@ -27,7 +27,7 @@ pub use cipher::SealError;
 pub use error::VaultError;
 pub use form::FormError;
 pub use kek::{BackupKey, Kek, KekError, KekId, Keks};
-pub use listing::{Listing, SecretEntry, Step};
+pub use listing::{Listing, RecordFile, SecretEntry, Step};
 pub use name::{Kind, NameError, SecretName};
 pub use recovery::{Passphrase, RecoveryError, export_kek, import_kek};
 pub use secret::{Secret, SecretError};

@@ -50,33 +50,51 @@ pub struct SecretEntry {
     pub kind: Option<Kind>,
 }
 
-impl SecretEntry {
+/// The file of a secret's newest version, of which nothing but the name is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordFile {
+    name: SecretName,
+    version: u64,
+    file: String,
+}
+
+impl RecordFile {
     /// Bytes at the beginning of a record that an entry is made of.
     pub const HEAD: usize = record::HEAD;
 
-    /// What [`Listing::secrets`] would give, from the names of a tenant's files and the beginnings of some: `head` gives that of a
-    /// file, with the file's length. Values are not read, however many and large they are.
-    pub fn of_files<E: From<VaultError>>(
+    /// The newest record of each secret, in order of their names, by the names of a tenant's files.
+    pub fn newest(
         tenant: &TenantId,
         files: impl IntoIterator<Item = String>,
-        mut head: impl FnMut(&str) -> Result<(Vec<u8>, u64), E>,
-    ) -> Result<Vec<Self>, E> {
-        let mut newest: BTreeMap<SecretName, u64> = BTreeMap::new();
+    ) -> Result<Vec<Self>, VaultError> {
+        let mut records = Vec::new();
         for file in files {
             match parse_file(&file) {
-                Some(FileName::Record((name, version))) => {
-                    let known = newest.entry(name).or_default();
-                    *known = version.max(*known);
-                }
+                Some(FileName::Record((name, version))) => records.push(Self { name, version, file }),
                 Some(FileName::Dek(_)) => (),
-                None => return Err(VaultError::Stray { tenant: tenant.clone(), file }.into()),
+                None => return Err(VaultError::Stray { tenant: tenant.clone(), file }),
             }
         }
-        let entry = |(name, version): Version| {
-            let (head, length) = head(&record_file(&(name.clone(), version)))?;
-            Ok(Self { name, version, kind: record::kind(&head, length) })
-        };
-        newest.into_iter().map(entry).collect()
+        records.sort_unstable_by(|one, other| (&one.name, one.version).cmp(&(&other.name, other.version)));
+        records.dedup_by(|newer, kept| {
+            let same = newer.name == kept.name;
+            if same {
+                std::mem::swap(newer, kept);
+            }
+            same
+        });
+        Ok(records)
+    }
+
+    /// Name of the file.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// What [`Listing::secrets`] would give, by the first [`RecordFile::HEAD`] bytes or more of the file and its length. The value is not
+    /// needed, however large it is.
+    pub fn entry(&self, head: &[u8], length: u64) -> SecretEntry {
+        SecretEntry { name: self.name.clone(), version: self.version, kind: record::kind(head, length) }
     }
 }
 
@@ -261,10 +279,10 @@ pub(crate) fn record_file((name, version): &Version) -> String {
 }
 
 fn parse_file(file: &str) -> Option<FileName> {
-    let parts: Vec<&str> = file.split('.').collect();
-    match parts.as_slice() {
-        ["dek", generation] => Some(FileName::Dek(number(generation)?)),
-        ["secret", name, version] => {
+    let mut parts = file.split('.');
+    match (parts.next()?, parts.next()?, parts.next(), parts.next()) {
+        ("dek", generation, None, None) => Some(FileName::Dek(number(generation)?)),
+        ("secret", name, Some(version), None) => {
             Some(FileName::Record((SecretName::parse(name).ok()?, number(version)?)))
         }
         _ => None,

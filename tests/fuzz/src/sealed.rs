@@ -4,7 +4,7 @@ use std::io::Read;
 
 use model::TenantId;
 use vault::{
-    Kek, Keks, Kind, Listing, Passphrase, Secret, SecretEntry, SecretName, Unopened, VaultError, import_kek,
+    Kek, Keks, Kind, Listing, Passphrase, RecordFile, Secret, SecretEntry, SecretName, Unopened, import_kek,
 };
 
 /// The key under which the seeds were sealed.
@@ -47,12 +47,13 @@ pub fn listing(mut bytes: &[u8]) {
 /// Everything that is done to a directory's files. Steps come to an end, and what opened before opens after them.
 fn whole(files: Vec<(String, Vec<u8>)>) {
     let keks = keks();
-    let head = |file: &str| {
-        let content =
-            files.iter().rev().find(|(name, _)| name == file).map_or(&[][..], |(_, content)| content);
-        Ok::<_, VaultError>((content[..content.len().min(SecretEntry::HEAD)].to_vec(), content.len() as u64))
+    let entry = |record: &RecordFile| {
+        let same = |(name, _): &&(String, Vec<u8>)| name == record.file();
+        let content = files.iter().rev().find(same).map_or(&[][..], |(_, content)| content);
+        record.entry(&content[..content.len().min(RecordFile::HEAD)], content.len() as u64)
     };
-    let by_heads = SecretEntry::of_files(&acme(), files.iter().map(|(name, _)| name.clone()), head);
+    let by_heads = RecordFile::newest(&acme(), files.iter().map(|(name, _)| name.clone()))
+        .map(|records| records.iter().map(entry).collect::<Vec<_>>());
     let Ok(mut listing) = Listing::read(acme(), files.clone()) else {
         assert!(by_heads.is_err());
         return;
