@@ -124,8 +124,7 @@ pub fn toward_client(headers: &mut HeaderMap, keep_length: bool) {
     }
     // Where else this origin is to be found is not a gateway's to say.
     headers.remove("alt-svc");
-    let kept: Vec<HeaderValue> =
-        headers.get_all(SET_COOKIE).iter().filter(|value| !is_platform(value.as_bytes())).cloned().collect();
+    let kept: Vec<HeaderValue> = headers.get_all(SET_COOKIE).iter().filter_map(host_only).collect();
     if let Entry::Occupied(entry) = headers.entry(SET_COOKIE) {
         entry.remove_entry_mult();
     }
@@ -173,6 +172,21 @@ fn is_ours(name: &str, said: &Said<'_>) -> bool {
         || said.scopes.as_ref().is_some_and(|(header, _)| name.eq_ignore_ascii_case(header))
         || OURS.contains(&name)
         || OUR_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// A cookie as a gateway may set it: for its own host. With `Domain` it would be every other tenant's, too (cookie tossing).
+fn host_only(cookie: &HeaderValue) -> Option<HeaderValue> {
+    if is_platform(cookie.as_bytes()) {
+        return None;
+    }
+    let is_domain = |part: &[u8]| {
+        let name = part.split(|byte| *byte == b'=').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(b"domain")
+    };
+    let mut parts = cookie.as_bytes().split(|byte| *byte == b';');
+    let first = parts.next().unwrap_or_default();
+    let kept: Vec<&[u8]> = std::iter::once(first).chain(parts.filter(|part| !is_domain(part))).collect();
+    HeaderValue::from_bytes(&kept.join(&b';')).ok()
 }
 
 /// A cookie, or a Set-Cookie, of the edge's own.

@@ -95,7 +95,6 @@ async fn what_a_client_claims_is_dropped_and_the_edge_says_it_itself() {
         "x-forwarded-anything",
         "forwarded",
         "x-real-ip",
-        "x-openclaw-scopes",
         "x_forwarded_user",
         "x-hop",
         "te",

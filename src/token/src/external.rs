@@ -42,6 +42,8 @@ pub struct AccessToken<'a> {
     pub issuer: &'a str,
     /// The audience that stands for us.
     pub audience: &'a str,
+    /// Our identifier there, for which ID tokens are.
+    pub client_id: &'a str,
     /// The time, Unix seconds.
     pub now: i64,
 }
@@ -93,8 +95,10 @@ impl AccessToken<'_> {
             return Err(Refusal::Kind);
         }
         let claims = claims(&keys.payload(&unverified)?, self.issuer, self.audience, self.now)?;
-        // A nonce is of an ID token, events of a logout token: neither grants access, whatever its audience.
-        if claims.all.contains_key("nonce") || claims.all.contains_key("events") {
+        // A nonce for our own client is of an ID token, events of a logout token: neither grants access. (Some issuers copy
+        // the nonce of a login into access tokens too; those are for another audience.)
+        let of_login = claims.all.contains_key("nonce") && is_for(&claims.all, self.client_id);
+        if of_login || claims.all.contains_key("events") {
             return Err(Refusal::Kind);
         }
         Ok(Verified::new(claims, unverified.header().kid.as_deref()))
@@ -113,12 +117,7 @@ fn claims(payload: &[u8], issuer: &str, audience: &str, now: i64) -> Result<Exte
     if text(&all, "iss")? != Some(issuer) {
         return Err(Refusal::Issuer);
     }
-    let for_us = match all.get("aud") {
-        Some(Value::String(one)) => one == audience,
-        Some(Value::Array(several)) => several.iter().any(|one| one == audience),
-        Some(_) | None => false,
-    };
-    if !for_us {
+    if !is_for(&all, audience) {
         return Err(Refusal::Audience);
     }
     let subject = text(&all, "sub")?.ok_or(Refusal::Claims)?.to_owned();
@@ -128,6 +127,14 @@ fn claims(payload: &[u8], issuer: &str, audience: &str, now: i64) -> Result<Exte
     check_times(issued, seconds(&all, "nbf")?, expires, now)?;
     let jti = text(&all, "jti")?.map(str::to_owned);
     Ok(ExternalClaims { subject, jti, issued, expires, all })
+}
+
+fn is_for(claims: &Map<String, Value>, audience: &str) -> bool {
+    match claims.get("aud") {
+        Some(Value::String(one)) => one == audience,
+        Some(Value::Array(several)) => several.iter().any(|one| one == audience),
+        Some(_) | None => false,
+    }
 }
 
 fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Refusal> {

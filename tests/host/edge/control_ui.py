@@ -11,7 +11,7 @@ FIND = """(() => { const find = node => { for (const one of node.querySelectorAl
 
 def signed_in(browser, link):
     browser.open(link)
-    browser.wait("document.querySelector('form button')")
+    browser.wait("Boolean(document.querySelector('form button'))")
     browser.value("document.querySelector('form button').click()")
     browser.wait(f"Boolean({FIND}) && !{FIND}.disabled", 120)
 

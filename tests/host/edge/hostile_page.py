@@ -7,7 +7,7 @@ namespace, address, trusted, hostile, other = sys.argv[1:]
 with Browser(f"MAP *.agents.test {address}", trusted, ("nsenter", f"--net={namespace}")) as browser:
     for link in (other, hostile):
         browser.open(link)
-        browser.wait("document.querySelector('form button')")
+        browser.wait("Boolean(document.querySelector('form button'))")
         browser.value("document.querySelector('form button').click()")
         browser.wait("!location.pathname.startsWith('/.tenantd')")
     mine, yours = (link.split("/.tenantd")[0] for link in (hostile, other))

@@ -41,7 +41,7 @@ pub(super) fn identity(
     let audience = audience.ok_or_else(|| Answer::refused("issuer's tokens are taken for logins only"))?;
     let provider = providers.of(issuer);
     let Some(keys) = provider.keys() else { return Err(Answer::Unfetched(provider)) };
-    let expected = AccessToken { issuer: &issuer.issuer, audience, now };
+    let expected = AccessToken { issuer: &issuer.issuer, audience, client_id: &issuer.client_id, now };
     match expected.verify(token, &keys) {
         Ok(verified) => {
             let claims = verified.into_claims();

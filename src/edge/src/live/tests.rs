@@ -27,9 +27,16 @@ fn domain(live: &Live) -> Option<String> {
     live.now().map(|files| files.edge.domain.clone())
 }
 
-/// Waits for it, at most a second.
+/// Waits for it; not for [`POLL`] only, for the machine may be busy.
 async fn next(changes: &mut watch::Receiver<u64>) -> bool {
-    tokio::time::timeout(Duration::from_secs(1), changes.changed()).await.is_ok_and(|changed| changed.is_ok())
+    tokio::time::timeout(Duration::from_secs(20), changes.changed())
+        .await
+        .is_ok_and(|changed| changed.is_ok())
+}
+
+/// Whether nothing changes for some rounds.
+async fn is_quiet(changes: &mut watch::Receiver<u64>) -> bool {
+    tokio::time::timeout(POLL * 4, changes.changed()).await.is_err()
 }
 
 #[tokio::test]
@@ -39,7 +46,7 @@ async fn nothing_is_in_force_until_all_three_are_there() {
     let mut changes = live.changes();
     assert_eq!(domain(&live), None);
     with_domain(directory.path(), "one.example");
-    assert!(!next(&mut changes).await);
+    assert!(is_quiet(&mut changes).await);
     assert_eq!(domain(&live), None);
     put_all(directory.path());
     assert!(next(&mut changes).await);
@@ -47,7 +54,7 @@ async fn nothing_is_in_force_until_all_three_are_there() {
 }
 
 #[tokio::test]
-async fn a_new_file_is_in_force_within_a_second_and_told() {
+async fn a_new_file_comes_into_force_and_is_told() {
     let directory = tempfile::tempdir().unwrap();
     put_all(directory.path());
     let live = Live::start(directory.path().to_owned()).unwrap();
@@ -60,7 +67,7 @@ async fn a_new_file_is_in_force_within_a_second_and_told() {
     assert!(after.generation > before.generation);
     assert_eq!(*changes.borrow_and_update(), after.generation);
     // And nothing is told without a change.
-    assert!(!next(&mut changes).await);
+    assert!(is_quiet(&mut changes).await);
 }
 
 #[tokio::test]
@@ -86,7 +93,7 @@ async fn what_is_wrong_changes_nothing() {
         assert_eq!(domain(&live).as_deref(), Some("agents.example"), "{name}: {text}");
     }
     std::fs::remove_file(directory.path().join("revoked.json")).unwrap();
-    assert!(!next(&mut changes).await);
+    assert!(is_quiet(&mut changes).await);
     assert!(live.now().is_some());
     // The good one again.
     put_all(directory.path());

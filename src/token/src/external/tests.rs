@@ -10,7 +10,7 @@ fn id_token() -> IdToken<'static> {
 }
 
 fn access_token() -> AccessToken<'static> {
-    AccessToken { issuer: ISSUER, audience: "tenantd", now: NOW }
+    AccessToken { issuer: ISSUER, audience: "tenantd", client_id: "tenantd", now: NOW }
 }
 
 fn keys() -> KeySet {
@@ -86,6 +86,9 @@ fn an_id_token_is_no_access_token_and_the_other_way_round() {
     assert_eq!(access(Some("JWT"), |_| {}), Ok(()));
     assert_eq!(access(None, |_| {}), Ok(()));
     assert_eq!(access(Some("JWT"), |claims| claims["nonce"] = json!("n-1")), Err(Refusal::Kind));
+    let copied = token(Some("JWT"), |claims| claims["nonce"] = json!("n-1"));
+    let of_another_client = AccessToken { client_id: "edge", ..access_token() };
+    assert!(of_another_client.verify(&copied, &keys()).is_ok());
     assert_eq!(access(Some("logout+jwt"), |_| {}), Err(Refusal::Kind));
     assert_eq!(access(Some("tenantd-login+jwt"), |_| {}), Err(Refusal::Kind));
     assert_eq!(access(Some("JWT"), |claims| claims["events"] = json!({})), Err(Refusal::Kind));

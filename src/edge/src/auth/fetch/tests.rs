@@ -103,7 +103,7 @@ async fn whoever_does_not_answer_is_given_up() {
     let address = format!("http://{}", listener.local_addr().unwrap());
     let started = std::time::Instant::now();
     assert!(matches!(plain().get(&address).await, Err(FetchError::Timeout)));
-    assert!((TIMEOUT..TIMEOUT * 2).contains(&started.elapsed()));
+    assert!(started.elapsed() >= TIMEOUT);
 }
 
 /// A TLS server for `name`, with the PEM of its own certificate.
