@@ -11,7 +11,9 @@ qemu_start() {
         qemu_boot "$dir" && return
         # A stock kernel patches its own code while it boots, and two emulated processors now and then do not survive that: "Oops:
         # int3" in sched_clock_cpu. That is QEMU's; nothing of ours runs yet. Whatever else keeps a host from booting is a failure.
-        grep -q 'Kernel panic' "$dir/console.log" && grep -q 'int3' "$dir/console.log" || break
+        if ! grep -q 'Kernel panic' "$dir/console.log" || ! grep -q 'int3' "$dir/console.log"; then
+            break
+        fi
         say "the emulated kernel panicked while it patched itself (attempt $attempt of 3)"
         processes_end "$dir"
     done
