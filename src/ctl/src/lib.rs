@@ -175,6 +175,12 @@ mod tests {
                 "tenantctl create a --runtime x --accept-missing all",
                 "--accept-missing: \"all\" is no protection",
             ),
+            ("tenantctl token issue a --role admin", "--role: \"admin\" is no role"),
+            ("tenantctl token issue a --role owner --ttl 25h", "--ttl: \"25h\" is not how long"),
+            ("tenantctl token issue a --role owner --ttl 1", "--ttl: \"1\" is not how long"),
+            ("tenantctl token issue a --role owner --ttl 0s", "--ttl: \"0s\" is not how long"),
+            ("tenantctl token issue a --role owner --ttl é", "--ttl: \"é\" is not how long"),
+            ("tenantctl login A", "tenant name \"A\" is not of the form"),
             ("tenantctl set a limits.memory_max", "\"limits.memory_max\" is no assignment"),
         ] {
             let (exit, message) = refused(line);
@@ -199,6 +205,12 @@ mod tests {
             "tenantctl explain acme --file x",
             "tenantctl runtime install",
             "tenantctl list --frob",
+            "tenantctl token issue acme",
+            "tenantctl token revoke",
+            "tenantctl token revoke --jti x --subject y",
+            "tenantctl edge enable --certificate x",
+            "tenantctl edge enable --certificate x --key y --self-signed",
+            "tenantctl sleep",
         ] {
             assert_eq!(refused(line).0, 64, "{line}");
         }

@@ -47,14 +47,35 @@ pub async fn forward(
     let body = Outgoing::new(body, most, patience);
     let request = toward_gateway(visit, tenant, identity, head, body, false).await?;
     let is_head = *request.method() == Method::HEAD;
-    let (response, lease) =
-        upstream::send(lease, request).await.map_err(|error| failed(visit, tenant, &error))?;
+    let (response, lease) = send(visit, tenant, lease, request).await?;
     let late = visit.record.as_ref().is_some_and(|record| record.started().elapsed() > LONG);
     if late && !visit.edge().auth.is_alive(identity, unix_now()) {
         return Err(Failure::new(StatusCode::UNAUTHORIZED, "the credential is not accepted")
             .because("it ended meanwhile"));
     }
     toward_client(visit, identity, response, lease, seat, is_head)
+}
+
+/// Sends a request. A gateway that breaks the connection may be another soon, with another proof header.
+///
+/// # Errors
+///
+/// What the client is told instead.
+pub async fn send(
+    visit: &Visit,
+    tenant: &Tenant,
+    lease: Lease,
+    request: Request<Outgoing>,
+) -> Result<(Response<Incoming>, Lease), Failure> {
+    match upstream::send(lease, request).await {
+        Ok(sent) => Ok(sent),
+        Err(error) => {
+            if !matches!(error, UpstreamError::Body(_)) {
+                tenant.proof.forget().await;
+            }
+            Err(failed(visit, tenant, &error))
+        }
+    }
 }
 
 /// The role's scopes as the gateway reads them. Without the header it would give every scope, so a role without any gets an empty one.
@@ -185,7 +206,7 @@ pub async fn lease(visit: &Visit, tenant: &Arc<Tenant>, tunnel: bool) -> Result<
 }
 
 /// What the client is told of a fault on the way, and the journal.
-pub fn failed(visit: &Visit, tenant: &Tenant, error: &UpstreamError) -> Failure {
+fn failed(visit: &Visit, tenant: &Tenant, error: &UpstreamError) -> Failure {
     let close = |status, message| Failure { close: true, ..Failure::new(status, message) };
     let id = &tenant.id;
     match error {
@@ -200,7 +221,13 @@ pub fn failed(visit: &Visit, tenant: &Tenant, error: &UpstreamError) -> Failure 
             tracing::warn!(tenant = %id, request = visit.id(), "tenant {id}: {error}");
             Failure::new(StatusCode::GATEWAY_TIMEOUT, "the agent did not answer in time")
         }
-        UpstreamError::Connect(..) | UpstreamError::Broken(_) => {
+        UpstreamError::Connect(..) => {
+            tracing::warn!(tenant = %id, request = visit.id(), "tenant {id}: {error} (see \"journalctl -u {}\")", id.unit());
+            Failure::new(StatusCode::SERVICE_UNAVAILABLE, "this agent cannot be reached now")
+                .because("nobody listens at the gateway's address")
+                .again_in(Duration::from_secs(2))
+        }
+        UpstreamError::Broken(_) => {
             tracing::warn!(tenant = %id, request = visit.id(), "tenant {id}: {error} (see \"journalctl -u {}\")", id.unit());
             let (status, message) = (StatusCode::BAD_GATEWAY, "the agent broke the connection");
             Failure::new(status, message).because("the gateway broke the connection")

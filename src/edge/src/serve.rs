@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -18,7 +18,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::body::Body;
 use crate::edge::Edge;
-use crate::limits::{self, Seat};
+use crate::limits::{self, Quota, Seat};
 use crate::relay::{self, Connection};
 use crate::strict::{Checked, Patience};
 use crate::{redirect, streams};
@@ -91,6 +91,12 @@ async fn accept(
         let most = edge.live.now().map_or_else(EdgeLimits::default, |files| files.edge.limits.clone());
         let all = edge.limits.connections.enter(&(), most.connections);
         let ip = limits::counted(client.ip());
+        // A handshake costs as much as many requests: each connection counts as one more.
+        let quota = Quota::per_second(most.requests_per_ip);
+        if edge.limits.ip_requests.take(ip, quota, Instant::now()).is_err() {
+            edge.numbers.turned_away.up();
+            continue;
+        }
         let seats =
             all.and_then(|all| Some((all, edge.limits.ip_connections.enter(&ip, most.connections_per_ip)?)));
         let Some(seats) = seats else {

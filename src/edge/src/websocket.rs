@@ -27,7 +27,7 @@ use crate::relay::{Connection, Visit, too_many};
 use crate::serve::Client;
 use crate::streams::Stream;
 use crate::tenants::Tenant;
-use crate::{tunnel, upstream};
+use crate::tunnel;
 
 /// Whether a request asks for a WebSocket: by HTTP/1.1, or by an extended CONNECT (RFC 8441).
 #[must_use]
@@ -71,8 +71,7 @@ pub async fn open(
         head.headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
     let request = forward::toward_gateway(visit, tenant, identity, head, Outgoing::empty(), true).await?;
-    let sent = upstream::send(lease, request).await;
-    let (mut response, lease) = sent.map_err(|error| forward::failed(visit, tenant, &error))?;
+    let (mut response, lease) = forward::send(visit, tenant, lease, request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return forward::toward_client(visit, identity, response, lease, seat, false);
     }

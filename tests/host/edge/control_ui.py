@@ -37,8 +37,8 @@ def main():
     with Browser(rules, trusted, into) as browser:
         signed_in(browser, viewer)
         browser.says("I know word-heron.", 120)
-        say(browser, "Keep word-otter in mind.")
-        browser.says("missing scope", 60)
+        say(browser, "Keep word-raven in mind.")
+        browser.says("Not sent", 60)
         browser.screenshot(picture.replace(".png", "-viewer.png"))
     print("seen")
 

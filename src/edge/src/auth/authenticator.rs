@@ -110,11 +110,15 @@ impl Authenticator {
         if let Some(identity) = self.cache.get(&fingerprint, epoch, now) {
             return Ok(identity);
         }
-        let issuer = token::unverified_issuer(token);
-        let identity = if issuer.as_deref().is_none_or(|issuer| issuer == files.keys.issuer) {
-            own(files, tenant, source, token, now).map_err(|refusal| Answer::refused(refusal.reason()))?
-        } else {
-            external::identity(files, &self.providers, tenant, source, token, now)?
+        let identity = match own(files, tenant, source, token, now) {
+            Ok(identity) => identity,
+            Err(refusal) => {
+                let issuer = token::unverified_issuer(token);
+                if issuer.is_none_or(|issuer| issuer == files.keys.issuer) {
+                    return Err(Answer::refused(refusal.reason()));
+                }
+                external::identity(files, &self.providers, tenant, source, token, now)?
+            }
         };
         let identity = Arc::new(identity);
         self.cache.put(fingerprint, epoch, Arc::clone(&identity));
