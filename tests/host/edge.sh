@@ -146,7 +146,7 @@ test_credentials_and_forged_headers_never_reach_the_tenant() {
     what="__Host-tenantd=$(awk '$6 == "__Host-tenantd" {print $7}' "$jar")"
     seen=$(at alpha /echo -H "Cookie: a=1; $what; b=2" -H 'X-Forwarded-User: owner' -H 'X-Forwarded-For: 127.0.0.1' -H 'Forwarded: for=127.0.0.1' \
         -H 'X-Real-IP: 127.0.0.1' -H 'X-Tenantd-Subject: root' -H 'X-OpenClaw-Scopes: operator.admin' -H 'X_Forwarded_User: owner' -H 'X-Forwarded-Port: 1' \
-        -H 'Connection: close, X-Own' -H 'X-Own: 1' -H 'TE: trailers' -H 'Proxy-Authorization: x' -H 'X-Kept: 1')
+        --http1.1 -H 'Connection: close, X-Own' -H 'X-Own: 1' -H 'TE: trailers' -H 'Proxy-Authorization: x' -H 'X-Kept: 1')
     assert_match "$seen" '\["x-kept","1"\]' # the positive control
     assert_match "$seen" '\["cookie","a=1; b=2"\]'
     assert_match "$seen" '\["x-forwarded-user","viewer"\]'
@@ -191,9 +191,9 @@ test_streams_sockets_and_bodies_pass_whole() {
     assert_eq "$(at alpha '/bytes?count=30000000' -H "$(bearer "$owner")" | wc -c)" 30000000
     assert_match "$(at alpha /echo -H "$(bearer "$owner")" -H 'Transfer-Encoding: chunked' -d hello)" '"body":"hello"'
     assert_match "$(at alpha /echo --http2 -H "$(bearer "$owner")" -d hello)" '"body":"hello"'
-    head -c 900000 /dev/zero | tr '\0' y >/run/body
+    head -c 900000 /dev/zero | tr '\0' '~' >/run/body
     later rm -f /run/body
-    assert_eq "$(at alpha /echo -H "$(bearer "$owner")" --data-binary @/run/body | tr -cd y | wc -c)" 900000
+    assert_eq "$(at alpha /echo -H "$(bearer "$owner")" --data-binary @/run/body | tr -cd '~' | wc -c)" 900000
 }
 
 test_a_sleeping_tenant_wakes_once_for_all_who_wait() {
@@ -204,7 +204,7 @@ test_a_sleeping_tenant_wakes_once_for_all_who_wait() {
     for i in $(seq 20); do status alpha /echo -H "$(bearer "$owner")" >"/run/answer.$i" & done
     wait
     later rm -f /run/answer.*
-    assert_eq "$(cat /run/answer.* | sort -u)" 200
+    assert_eq "$(cat /run/answer.*)" "$(printf '200%.0s' $(seq 20))"
     assert_eq "$(journalctl -u tenant@alpha -o cat | grep -c '^Started')" $((starts + 1))
 }
 

@@ -65,7 +65,7 @@ impl Log {
 
 fn write(lines: &Receiver<Line>) {
     while let Ok(line) = lines.recv() {
-        let (tenant, subject, role, source) = line.who.as_ref().map_or(("", "", "", ""), |who| {
+        let (tenant, subject, role, source) = line.who.as_ref().map_or(("", "", "nobody", ""), |who| {
             (who.tenant.as_str(), who.subject.as_str(), who.role.name(), who.source.name())
         });
         tracing::info!(
@@ -83,9 +83,14 @@ fn write(lines: &Receiver<Line>) {
             received = line.received,
             sent = line.sent,
             websocket = line.websocket,
-            "{} {}",
+            "{} {} {} {} ({role}) {} {} in {} ms",
+            line.client,
+            line.host.as_deref().unwrap_or("-").escape_debug(),
+            line.status,
+            Some(subject).filter(|subject| !subject.is_empty()).unwrap_or("-").escape_debug(),
             line.method,
             line.path.escape_debug(),
+            line.took.as_millis(),
         );
     }
 }

@@ -26,6 +26,9 @@ use crate::{forward, headers, origin, websocket};
 
 /// Bytes of a body for one of the edge's own pages, at most.
 const PAGE_BODY: usize = 16 << 10;
+/// Bytes of a refused request's body that are read, and for how long.
+const REFUSED_BYTES: usize = 64 << 10;
+const REFUSED_TIME: Duration = Duration::from_millis(500);
 /// What is never relayed.
 const RESERVED: &str = "/.tenantd/";
 
@@ -165,11 +168,17 @@ async fn handle(visit: &mut Visit, request: Request<Incoming>) -> Result<Respons
     if request.uri().path().starts_with(RESERVED) {
         return page(visit, &id, request).await;
     }
-    let Some(identity) = who(visit, &id, &request).await? else {
+    let found = match who(visit, &id, &request).await {
+        Ok(found) => found,
+        Err(failure) => return Err(refused(request, failure).await),
+    };
+    let Some(identity) = found else {
         if visit.html {
             return Ok(answer::redirect(StatusCode::SEE_OTHER, "/.tenantd/login"));
         }
-        return Err(Failure::new(StatusCode::UNAUTHORIZED, "a credential is needed").because("no credential"));
+        let failure =
+            Failure::new(StatusCode::UNAUTHORIZED, "a credential is needed").because("no credential");
+        return Err(refused(request, failure).await);
     };
     let tenant = match visit.edge().tenants.get(&id, Instant::now()) {
         Ok(tenant) => tenant,
@@ -183,6 +192,16 @@ async fn handle(visit: &mut Visit, request: Request<Incoming>) -> Result<Respons
     admit(visit, &tenant, &identity, request).await
 }
 
+/// Reads what a client sends along with a request that is refused, up to a bound: one that is still sending when the answer comes may
+/// take the answer for a broken connection (curl below 8 does with HTTP/2).
+async fn refused(request: Request<Incoming>, failure: Failure) -> Failure {
+    let mut body = Limited::new(request.into_body(), REFUSED_BYTES);
+    let read = async { while body.frame().await.is_some_and(|frame| frame.is_ok()) {} };
+    // What is not read by then is not waited for.
+    tokio::time::timeout(REFUSED_TIME, read).await.ok();
+    failure
+}
+
 /// Somebody known, at a tenant that exists: whether they may, and how much.
 async fn admit(
     visit: &mut Visit,
@@ -192,11 +211,12 @@ async fn admit(
 ) -> Result<Response<Body>, Failure> {
     let websocket = websocket::is_asked_for(&request);
     let method = (!websocket).then(|| request.method());
-    may(&tenant.route(), identity.role, method, websocket)
-        .map_err(|why| Failure::new(StatusCode::FORBIDDEN, why))?;
     let own = host::origin(&visit.name, visit.file().public_port);
-    origin::check(&request, &own, identity.source == Source::Cookie, websocket)
-        .map_err(|why| Failure::new(StatusCode::FORBIDDEN, why))?;
+    let allowed = may(&tenant.route(), identity.role, method, websocket)
+        .and_then(|()| origin::check(&request, &own, identity.source == Source::Cookie, websocket));
+    if let Err(why) = allowed {
+        return Err(refused(request, Failure::new(StatusCode::FORBIDDEN, why)).await);
+    }
     let (edge, now, most) = (visit.edge(), Instant::now(), &visit.file().limits);
     let by_subject = Quota::per_second(most.requests_per_subject);
     limited(
