@@ -83,6 +83,7 @@ test_heads_and_bodies_have_an_end() {
     head -c 200000 /dev/zero >/run/body
     later rm -f /run/body
     assert_eq "$(status alpha /echo -H "$(bearer "$owner")" --data-binary @/run/body)" 413
+    head -c 101000 /dev/zero >/run/body
     assert_match "$(status alpha /echo -H "$(bearer "$owner")" -H 'Transfer-Encoding: chunked' -H 'Expect:' --data-binary @/run/body)" '^413$'
 }
 
@@ -101,8 +102,9 @@ test_a_gateway_that_dies_in_the_middle_takes_its_answer_along_and_nothing_else()
     eventually 30 answers
 }
 
-test_five_hundred_idle_sockets_cost_little_and_live() {
-    assert_ok client_of idle.py alpha "$(token alpha owner)" 500 "$(edge_pid)"
+# As many as a tenant of 128 tasks takes whose gateway has a thread for each; "bench edge" opens 10,000.
+test_a_hundred_idle_sockets_cost_little_and_live() {
+    assert_ok client_of idle.py alpha "$(token alpha owner)" 100 "$(edge_pid)"
 }
 
 test_a_tenant_that_lies_about_lengths_spoils_no_other_answer() {

@@ -27,7 +27,7 @@ use crate::{forward, headers, origin, websocket};
 /// Bytes of a body for one of the edge's own pages, at most.
 const PAGE_BODY: usize = 16 << 10;
 /// Bytes of a refused request's body that are read, and for how long.
-const REFUSED_BYTES: usize = 64 << 10;
+const REFUSED_BYTES: usize = 1 << 20;
 const REFUSED_TIME: Duration = Duration::from_millis(500);
 /// What is never relayed.
 const RESERVED: &str = "/.tenantd/";
@@ -228,10 +228,9 @@ async fn admit(
     let seat = edge.limits.tenant_seats.enter(&tenant.id, most.connections_per_tenant);
     let seat = seat.ok_or_else(|| too_many("connections to this agent", Duration::from_secs(1)))?;
     if request.headers().get(CONTENT_LENGTH).is_some_and(|length| is_over(length, most.body_bytes)) {
-        return Err(Failure {
-            close: true,
-            ..Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large")
-        });
+        let failure =
+            Failure { close: true, ..Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large") };
+        return Err(refused(request, failure).await);
     }
     if websocket {
         websocket::open(visit, tenant, identity, request, seat).await
