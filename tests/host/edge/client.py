@@ -3,7 +3,7 @@
   client.py hold TENANT TOKEN FILE       a WebSocket, pinged every 100 ms; FILE says "open", and how long it lived after FILE.go appeared
   client.py stream TENANT TOKEN FILE     the same with a stream of events
   client.py upgrade TENANT HEADER…       status of an upgrade with these headers"""
-import base64, os, pathlib, select, socket, ssl, struct, sys, time
+import base64, contextlib, os, pathlib, select, socket, ssl, struct, sys, time
 
 DOMAIN = os.environ.get("DOMAIN", "agents.test")
 ADDRESS = os.environ.get("INSIDE", "198.51.100.1")
@@ -36,16 +36,15 @@ def host(tenant):
 def exchange(name, request, timeout=20, half_close=False):
     """Everything that comes back for these bytes until the connection ends, or nothing more comes for 2 s."""
     link = connect(name, timeout)
-    try:
+    got = b""
+    # What is refused early may be answered while it is still being sent.
+    with contextlib.suppress(TimeoutError, ssl.SSLError, ConnectionError):
         link.sendall(request)
-        got = b""
+    with contextlib.suppress(TimeoutError, ssl.SSLError, ConnectionError):
         link.settimeout(2)
         while more := link.recv(65536):
             got += more
-    except (TimeoutError, ssl.SSLError, ConnectionError):
-        pass
-    finally:
-        link.close()
+    link.close()
     return got
 
 
