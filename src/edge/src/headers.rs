@@ -35,7 +35,6 @@ const OURS: &[&str] = &[
     "host",
     "true-client-ip",
     "x-client-ip",
-    "x-openclaw-scopes",
     "x-real-ip",
     "x-request-id",
 ];
@@ -168,6 +167,8 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
 
 fn is_ours(name: &str, said: &Said<'_>) -> bool {
     name.contains('_')
+        // What somebody may do is not for a client to say, whatever the gateway calls it.
+        || name.ends_with("-scopes")
         || name.eq_ignore_ascii_case(said.identity.0)
         || said.scopes.as_ref().is_some_and(|(header, _)| name.eq_ignore_ascii_case(header))
         || OURS.contains(&name)
