@@ -112,9 +112,7 @@ impl Relayed {
             }
             match ready!(polled) {
                 None => {
-                    if let Some(lease) = self.lease.take() {
-                        lease.give_back();
-                    }
+                    self.give_back();
                     return Poll::Ready(None);
                 }
                 Some(Err(_)) => {
@@ -126,6 +124,10 @@ impl Relayed {
                     self.frames = self.frames.saturating_add(1);
                     // Trailers end here: nobody was told to expect them.
                     let Ok(data) = frame.into_data() else { continue };
+                    if self.incoming.is_end_stream() {
+                        // Of a body whose length was told, nobody asks for more than its last byte.
+                        self.give_back();
+                    }
                     self.record.bytes(0, u64::try_from(data.len()).unwrap_or(0));
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
@@ -133,8 +135,24 @@ impl Relayed {
         }
     }
 
+    /// The connection may serve another request.
+    fn give_back(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+
     fn record_status(&self) -> u16 {
         self.record.last_status()
+    }
+}
+
+impl Drop for Relayed {
+    fn drop(&mut self) {
+        // Otherwise the rest of the answer would be read as the next one: the connection is closed.
+        if self.incoming.is_end_stream() {
+            self.give_back();
+        }
     }
 }
 
@@ -155,8 +173,8 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            // Not before its end was seen: the connection is given back there.
-            Self::Relayed(_) => false,
+            // An answer without a body is over at once, and its connection is given back when this is dropped.
+            Self::Relayed(relayed) => relayed.incoming.is_end_stream(),
         }
     }
 

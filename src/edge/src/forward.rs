@@ -23,6 +23,9 @@ use crate::wake::Woken;
 const SHOW_WAITING: Duration = Duration::from_secs(1);
 /// How long a request waits for a tenant to wake up.
 const WAKE: Duration = Duration::from_secs(120);
+/// How long to wait before each further connection to a gateway that should listen.
+const AGAIN: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(600)];
 /// An answer that took longer than this is checked against revocations made meanwhile.
 const LONG: Duration = Duration::from_millis(500);
 
@@ -188,10 +191,7 @@ pub async fn lease(visit: &Visit, tenant: &Arc<Tenant>, tunnel: bool) -> Result<
     let unavailable = |message, why| Failure::new(StatusCode::SERVICE_UNAVAILABLE, message).because(why);
     let soon = Duration::from_secs(2);
     match tenant.wake.wake(&tenant.id, limit).await {
-        Woken::Ready => {
-            let leased = upstream::lease(tenant, tunnel).await;
-            leased.map(Reached::Gateway).map_err(|error| failed(visit, tenant, &error))
-        }
+        Woken::Ready => awake(visit, tenant, tunnel).await.map(Reached::Gateway),
         Woken::Stopped => Err(unavailable(STOPPED, "stopped by its administrator")),
         Woken::Failed => {
             Err(unavailable("this agent could not be started", "it did not wake up").again_in(soon))
@@ -203,6 +203,17 @@ pub async fn lease(visit: &Visit, tenant: &Arc<Tenant>, tunnel: bool) -> Result<
                 .again_in(soon))
         }
     }
+}
+
+/// A connection to a gateway that is said to listen; it may be in the midst of a restart.
+async fn awake(visit: &Visit, tenant: &Arc<Tenant>, tunnel: bool) -> Result<Lease, Failure> {
+    for pause in AGAIN {
+        match upstream::lease(tenant, tunnel).await {
+            Err(UpstreamError::Connect(..)) => tokio::time::sleep(pause).await,
+            leased => return leased.map_err(|error| failed(visit, tenant, &error)),
+        }
+    }
+    upstream::lease(tenant, tunnel).await.map_err(|error| failed(visit, tenant, &error))
 }
 
 /// What the client is told of a fault on the way, and the journal.

@@ -15,6 +15,8 @@ use crate::tenants::Tenant;
 
 /// Lines that wait, at most.
 const WAITING: usize = 4096;
+/// How long lines are gathered.
+pub const GATHER: Duration = Duration::from_millis(20);
 /// Bytes of a path in the log, at most.
 const PATH: usize = 256;
 
@@ -64,35 +66,42 @@ impl Log {
 }
 
 fn write(lines: &Receiver<Line>) {
-    while let Ok(line) = lines.recv() {
-        let (tenant, subject, role, source) = line.who.as_ref().map_or(("", "", "nobody", ""), |who| {
-            (who.tenant.as_str(), who.subject.as_str(), who.role.name(), who.source.name())
-        });
-        tracing::info!(
-            target: "access",
-            request = line.id,
-            client = %line.client,
-            host = line.host.as_deref().unwrap_or_default(),
-            tenant,
-            subject,
-            role,
-            credential = source,
-            status = line.status,
-            why = line.why.unwrap_or_default(),
-            ms = u64::try_from(line.took.as_millis()).unwrap_or(u64::MAX),
-            received = line.received,
-            sent = line.sent,
-            websocket = line.websocket,
-            "{} {} {} {} ({role}) {} {} in {} ms",
-            line.client,
-            line.host.as_deref().unwrap_or("-").escape_debug(),
-            line.status,
-            Some(subject).filter(|subject| !subject.is_empty()).unwrap_or("-").escape_debug(),
-            line.method,
-            line.path.escape_debug(),
-            line.took.as_millis(),
-        );
+    while let Ok(first) = lines.recv() {
+        write_one(&first);
+        // A thread that sleeps is not woken for each line: requests go on without a system call for the log.
+        std::thread::sleep(GATHER);
+        lines.try_iter().for_each(|line| write_one(&line));
     }
+}
+
+fn write_one(line: &Line) {
+    let (tenant, subject, role, source) = line.who.as_ref().map_or(("", "", "nobody", ""), |who| {
+        (who.tenant.as_str(), who.subject.as_str(), who.role.name(), who.source.name())
+    });
+    tracing::info!(
+        target: "access",
+        request = line.id,
+        client = %line.client,
+        host = line.host.as_deref().unwrap_or_default(),
+        tenant,
+        subject,
+        role,
+        credential = source,
+        status = line.status,
+        why = line.why.unwrap_or_default(),
+        ms = u64::try_from(line.took.as_millis()).unwrap_or(u64::MAX),
+        received = line.received,
+        sent = line.sent,
+        websocket = line.websocket,
+        "{} {} {} {} ({role}) {} {} in {} ms",
+        line.client,
+        line.host.as_deref().unwrap_or("-").escape_debug(),
+        line.status,
+        Some(subject).filter(|subject| !subject.is_empty()).unwrap_or("-").escape_debug(),
+        line.method,
+        line.path.escape_debug(),
+        line.took.as_millis(),
+    );
 }
 
 impl Record {

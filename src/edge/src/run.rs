@@ -109,6 +109,8 @@ fn serve_all(listeners: Listeners) -> Result<(), (Exit, String)> {
         });
         tracing::info!("serving");
         serve::serve(edge, https, http, TlsAcceptor::from(tls)).await;
+        // The last lines of the access log.
+        tokio::time::sleep(crate::log::GATHER * 3).await;
         Ok(())
     })
 }

@@ -43,6 +43,37 @@ async fn get_and_post_reach_the_gateway_and_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_to_a_gateway_serves_the_next_request_whoever_sends_it() {
+    let host = Host::start().await;
+    host.route("acme", gateway().await.0);
+    let (alice, bob) =
+        (host.token("acme", Role::Owner), host.token_of("acme", Role::Viewer, "bob", now() + 300));
+    let mut numbers = Vec::new();
+    for (token, path) in
+        [(&alice, "/a"), (&bob, "/b"), (&alice, "/cookies"), (&bob, "/large"), (&alice, "/c")]
+    {
+        let answer = host.get("acme", token, path).await;
+        numbers.push(answer.header("x-connection").to_owned());
+        // The connection's own task has to see the end of the answer, too.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(numbers, ["0"; 5]);
+    // One whose answer was left half-read serves nobody.
+    let stream = host.tenant_tls("acme").await;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("/stream").header("host", format!("acme.{DOMAIN}"));
+    let request =
+        request.header("authorization", format!("Bearer {alice}")).body(Full::<Bytes>::default()).unwrap();
+    let mut body = soon(sender.send_request(request)).await.unwrap().into_body();
+    assert!(soon(body.frame()).await.unwrap().is_ok());
+    drop((body, sender));
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert_eq!(host.get("acme", &bob, "/d").await.header("x-connection"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_client_claims_is_dropped_and_the_edge_says_it_itself() {
     let host = Host::start().await;
     proof_socket(&host.paths.proof_socket(), SECRET);

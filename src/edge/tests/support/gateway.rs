@@ -29,12 +29,16 @@ pub async fn gateway() -> (SocketAddr, Seen) {
 }
 
 pub async fn serve_gateway(listener: TcpListener, seen: Seen) {
-    loop {
+    for number in 0_u32.. {
         let (stream, _) = listener.accept().await.unwrap();
         let seen = Arc::clone(&seen);
         let service = service_fn(move |request| {
             seen.fetch_add(1, Ordering::SeqCst);
-            answer(request)
+            async move {
+                let mut response = answer(request).await?;
+                response.headers_mut().insert("x-connection", number.into());
+                Ok::<_, Infallible>(response)
+            }
         });
         let served = hyper::server::conn::http1::Builder::new()
             .serve_connection(TokioIo::new(stream), service)
