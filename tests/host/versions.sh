@@ -21,6 +21,7 @@ command = ["{runtime}/node/bin/node", "-m", "http.server", "{port}", "--director
 startup = { path = "/", timeout_sec = 60, why = "w" }
 health = { path = "/", why = "w" }
 stop = { timeout_sec = 20, why = "w" }
+edge = { identity_header = "x-user", roles = [], why = "w" }
 config = { template = "config.toml", target = "gateway.json" }
 limits = { memory_max = "256M" }
 
