@@ -78,8 +78,8 @@ pub fn credentials(bytes: &[u8]) {
     match found {
         credential::Credential::Session(value) => {
             assert!(!authorized);
-            assert!(!value.contains(['"', ';', ' ', ',', '\\']), "{value:?}");
-            assert!(contains(bytes, format!("{}={value}", credential::COOKIE).as_bytes()));
+            assert!(!value.contains(';'), "{value:?}");
+            assert!(value.is_empty() || contains(bytes, value.as_bytes()));
         }
         credential::Credential::Token(..) => assert!(authorized),
         credential::Credential::Absent => assert!(!authorized),
@@ -102,5 +102,5 @@ pub fn tokens(bytes: &[u8]) {
         assert!(token::verify(text, &keys, Expected { audience: "https://alpha.agents.test", kind, now: 1_800_000_000 }).is_err());
     }
     // No panic; it decides nothing.
-    token::unverified_issuer(text);
+    drop(token::unverified_issuer(text));
 }
