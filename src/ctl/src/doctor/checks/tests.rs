@@ -31,6 +31,7 @@ fn sound() -> Evidence {
         daemon: Ok("active".into()),
         credentials: Ok("active".into()),
         vault: Some(Ok(open_vault())),
+        edge: None,
         uid_conflicts: Ok(Vec::new()),
         address_conflicts: Ok(Vec::new()),
         legacy_tiocsti: "0".into(),
