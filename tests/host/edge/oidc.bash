@@ -89,8 +89,10 @@ access_tokens() {
 
 # After the provider has come back with other keys.
 new_keys() { # OLD TOKEN
+    local old=$1
     assert_eq "$(status alpha /echo -H "$(bearer "$(robot)")")" 200
-    eventually 10 sh -c "! grep -q 200 <<<\$(. /opt/rig/host/edge/oidc.bash; status alpha /echo -H 'Authorization: Bearer $1')"
+    dead() { [ "$(status alpha /echo -H "$(bearer "$old")")" = 401 ]; }
+    eventually 10 dead
 }
 
 "$@"
