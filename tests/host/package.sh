@@ -92,6 +92,34 @@ test_an_upgrade_leaves_running_tenants_running() {
     assert_match "$(nft list set inet tenantd peers)" '"tb[0-9]+" \. 10\.'
 }
 
+# inside TOKEN: asks alpha's gateway through the edge, and prints the status.
+inside() {
+    curl -sk --max-time 30 --resolve alpha.agents.test:443:127.0.0.1 -o /dev/null -w '%{http_code}\n' \
+        -H "Authorization: Bearer $1" https://alpha.agents.test/echo
+}
+
+is_let_in() { [ "$(inside "$1")" = 200 ]; }
+
+test_an_upgrade_with_the_edge_open_refuses_nobody() {
+    bring_up
+    local token edge asking
+    assert_ok tenantctl edge enable --domain agents.test
+    later tenantctl edge disable
+    token=$(tenantctl token issue alpha --role owner 2>/dev/null)
+    eventually 10 is_let_in "$token"
+    edge=$(pid_of tenantd-edge)
+    while [ ! -e /run/upgraded ]; do inside "$token"; done >/run/answers &
+    asking=$!
+    later rm -f /run/upgraded /run/answers
+    assert_ok apt install "$(newer)"
+    sleep 2
+    touch /run/upgraded
+    wait "$asking"
+    assert_eq "$(sort -u /run/answers)" 200 "answers during the upgrade"
+    [ "$(wc -l </run/answers)" -gt 20 ] || fail "hardly anything was asked"
+    [ "$(pid_of tenantd-edge)" != "$edge" ] || fail "the edge is still the old one"
+}
+
 test_an_upgrade_does_not_start_a_tenant_that_was_stopped() {
     bring_up
     systemctl stop tenant@beta.service
@@ -133,7 +161,10 @@ test_an_installation_after_a_removal_brings_the_enabled_tenants_back() {
 test_a_purge_asks_nothing_removes_what_tenantd_made_and_keeps_the_tenants_data() {
     bring_up
     in_cell alpha sh -c 'echo kept >workspace/note'
+    assert_ok tenantctl edge enable --domain agents.test
     assert_ok apt purge tenantd
+    assert_eq "$(ss -ltnH '( sport = 443 or sport = 80 )')" ""
+    assert_match "$(getent passwd tenantd-edge)" '^tenantd-edge:' "a user of a package stays"
     assert_match "$OUTPUT" "tenants' data stays in /var/lib/tenants"
     # Each tenant has a secret, its gateway's own.
     assert_match "$OUTPUT" "tenants' sealed secrets stay in /var/lib/tenantd/vault"

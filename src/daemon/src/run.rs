@@ -52,6 +52,10 @@ async fn serve() -> Result<(), Failure> {
     let recovering = service.clone();
     let rotating = service.clone();
     blocking(move || recovering.recover()).await?;
+    let renewing = service.clone();
+    if let Err(failure) = blocking(move || renewing.renew_edge()).await {
+        tracing::error!("the edge does without its settings: {failure}");
+    }
     // A daemon that cannot wake tenants does everything else.
     if let Err(failure) = wake::serve(service.clone()) {
         tracing::error!("{failure}");

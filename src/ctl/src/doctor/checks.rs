@@ -32,6 +32,7 @@ pub(super) fn checks(found: &Evidence) -> Vec<Check> {
     report.push(pool("address pools", &found.address_conflicts));
     report.extend([fence(found), self_test(found), daemon(found), credentials(found)]);
     report.extend(vault(found));
+    report.extend(edge(found));
     report.extend([tiocsti(found), user_namespaces(found), core_scheduling(found)]);
     report
 }
@@ -242,6 +243,22 @@ fn vault(found: &Evidence) -> Vec<Check> {
             state => format!("{state}; all {} secrets in it open", status.secrets),
         };
         report.push(check(OK, name, found, ""));
+    }
+    report
+}
+
+/// Only what tenantd told; that it told nothing is said of the vault already.
+fn edge(found: &Evidence) -> Vec<Check> {
+    let Some(status) = &found.edge else { return Vec::new() };
+    let remedy = "tenantctl edge status";
+    let mut report: Vec<_> =
+        status.problems.iter().map(|problem| check(WARNING, "edge", problem, remedy)).collect();
+    if report.is_empty() {
+        let text = match &status.domain {
+            Some(domain) => format!("open, for the names below {domain}"),
+            None => "not enabled: nobody reaches a tenant from outside".to_owned(),
+        };
+        report.push(check(OK, "edge", text, ""));
     }
     report
 }

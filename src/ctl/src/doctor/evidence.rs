@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use api::VaultStatus;
+use api::{EdgeStatus, VaultStatus};
 use host::Systemd;
 use model::{Facts, Paths, Settings};
 
@@ -29,6 +29,8 @@ pub(super) struct Evidence {
     pub(super) credentials: Result<String, String>,
     /// What tenantd says of the vault; nothing where it does not run and was not asked.
     pub(super) vault: Option<Result<VaultStatus, String>>,
+    /// What tenantd says of the edge; nothing where it was not asked or did not answer.
+    pub(super) edge: Option<EdgeStatus>,
     /// What the uid pool meets on this host.
     pub(super) uid_conflicts: Result<Vec<String>, String>,
     /// What the address pools meet on this host.
@@ -67,6 +69,7 @@ pub(super) fn gather(paths: &Paths) -> Evidence {
         daemon: state("tenantd.service"),
         credentials: state("tenantd-credentials.socket"),
         vault: None,
+        edge: None,
         uid_conflicts: host::pools::uid_conflicts(paths, pools.uids, &BTreeSet::new())
             .map_err(|error| error.to_string()),
         address_conflicts: addresses

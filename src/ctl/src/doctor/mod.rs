@@ -1,10 +1,10 @@
-//! `doctor`: what this host lacks for tenants, and how to get it. Looks itself; tenantd is asked about its vault alone, and only if
-//! it runs: nobody else has the key.
+//! `doctor`: what this host lacks for tenants, and how to get it. Looks itself; tenantd is asked about its vault and its edge
+//! alone, and only if it runs: nobody else has the key.
 
 mod checks;
 mod evidence;
 
-use api::{Check, VaultStatus};
+use api::{Check, EdgeStatus, VaultStatus};
 use model::Exit;
 use nix::unistd::geteuid;
 
@@ -17,6 +17,7 @@ pub(crate) async fn doctor(session: &mut Session) -> Ended {
     let mut found = evidence::gather(&session.paths);
     if found.daemon.as_deref() == Ok("active") {
         found.vault = Some(ask_about_vault(session).await);
+        found.edge = ask_about_edge(session).await;
     }
     let report = checks::checks(&found);
     session.print(&report, |session| render(&report, session.width, session.palette))?;
@@ -31,6 +32,14 @@ async fn ask_about_vault(session: &mut Session) -> Result<VaultStatus, String> {
     let answer = async { Ok::<_, Failure>(session.vault().await?.get_vault().await?) };
     let answer = answer.await.map_err(|failure| failure.to_string())?;
     serde_json::from_str(&answer).map_err(|error| error.to_string())
+}
+
+async fn ask_about_edge(session: &mut Session) -> Option<EdgeStatus> {
+    if !geteuid().is_root() {
+        return None;
+    }
+    let answer = session.edge().await.ok()?.get_edge().await.ok()?;
+    serde_json::from_str(&answer).ok()
 }
 
 fn render(report: &[Check], width: usize, palette: Palette) -> String {

@@ -113,10 +113,12 @@ impl Files {
         let path = self.directory.join(name);
         let Some(bytes) = files::read_bounded(&path, MOST_BYTES)? else { return Ok(None) };
         serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            let text = format!(
-                "{} is damaged ({error}): remove it, then run \"tenantctl edge enable\" and, for keys.json, \"tenantctl edge rotate-key --now\"",
-                path.display()
-            );
+            let remedy = match name {
+                "edge.json" => "run \"tenantctl edge reload\"",
+                "keys.json" => "run \"tenantctl edge rotate-key --now\"",
+                _ => "restore it from a backup, or remove it and run \"tenantctl edge rotate-key --now\"",
+            };
+            let text = format!("{} is damaged ({error}): {remedy}", path.display());
             Failure::new(Exit::OsFile, text)
         })
     }

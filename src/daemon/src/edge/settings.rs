@@ -5,7 +5,7 @@ use std::path::Path;
 
 use api::EdgeStatus;
 use host::files;
-use model::edge::EdgeFile;
+use model::edge::{EDGE_FORMAT, EdgeFile};
 use model::{EdgeSettings, EdgeSettingsError, Exit, Owner};
 
 use super::files::{Files, nothing_revoked, reader};
@@ -33,7 +33,7 @@ impl Service {
             if on_disk.as_deref() != Some(text.as_bytes()) {
                 files::write_atomic(&path, Owner::ROOT, 0o644, text.as_bytes())?;
             }
-            let was_enabled = files.edge()?.is_some();
+            let was_enabled = !matches!(files.edge(), Ok(None));
             self.put_in_force(&mut inner, &compiled)?;
             if let Err(failure) = self.open_sockets() {
                 if !was_enabled {
@@ -62,11 +62,22 @@ impl Service {
         let compiled = compile(&name, &text)?;
         {
             let mut inner = self.edge.hold();
-            Files::of(&self.paths).edge()?.ok_or_else(disabled)?;
+            if matches!(Files::of(&self.paths).edge(), Ok(None)) {
+                return Err(disabled());
+            }
             self.put_in_force(&mut inner, &compiled)?;
             tracing::info!(domain = compiled.domain, "the edge has its settings again");
         }
         self.edge_status()
+    }
+
+    /// At the daemon's start: an edge that is enabled by a file of another version, or by a damaged one, gets its settings again.
+    pub(crate) fn renew_edge(&self) -> Result<(), Failure> {
+        match Files::of(&self.paths).edge() {
+            Ok(None) => Ok(()),
+            Ok(Some(edge)) if edge.format == EDGE_FORMAT => Ok(()),
+            Ok(Some(_)) | Err(_) => self.reload_edge().map(drop),
+        }
     }
 
     /// The settings on disk, and how they are called in messages.

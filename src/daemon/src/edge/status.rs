@@ -72,8 +72,10 @@ impl Service {
         match self.edge_settings_text().and_then(|(name, text)| compile(&name, &text)) {
             Ok(on_disk) => status.changed = on_disk != in_force,
             Err(failure) => {
+                // Without the line and its caret, which "check" shows.
+                let first = failure.sentence.lines().next().unwrap_or_default();
                 status.changed = true;
-                status.problems.push(failure.sentence);
+                status.problems.push(format!("{first}: see \"tenantctl edge check\""));
             }
         }
         status.enabled = true;

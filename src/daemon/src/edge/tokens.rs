@@ -16,8 +16,9 @@ use crate::service::Service;
 
 /// Seconds that a token lives if nothing is said.
 const DEFAULT_SECONDS: u32 = 3600;
-/// Seconds for which a revocation is kept: longer than any token, session or token of an identity provider is believed.
-const KEPT_SECONDS: i64 = 31 * 24 * 3600;
+/// Seconds for which a revocation is kept. Tokens and sessions of ours live for a day and a week at most; access tokens of an identity
+/// provider live for as long as it says, which is hardly more than a year.
+const KEPT_SECONDS: i64 = 400 * 24 * 3600;
 /// Revocations at most. Those of subjects and tenants are one each, however often they are repeated.
 const MOST_REVOCATIONS: usize = 50_000;
 /// Bytes of a route, at most.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use api::VaultStatus;
+use api::{EdgeStatus, VaultStatus};
 use model::Settings;
 
 use super::*;
@@ -31,6 +31,7 @@ fn sound() -> Evidence {
         daemon: Ok("active".into()),
         credentials: Ok("active".into()),
         vault: Some(Ok(open_vault())),
+        edge: None,
         uid_conflicts: Ok(Vec::new()),
         address_conflicts: Ok(Vec::new()),
         legacy_tiocsti: "0".into(),
@@ -150,4 +151,16 @@ fn pool_conflicts_are_told_as_the_host_tells_them() {
     found.uid_conflicts = Ok(vec!["uid pool 1-2: it meets x: choose another".into()]);
     let report = checks(&found);
     assert!(report.iter().any(|check| check.verdict == MISSING && check.found.contains("it meets x")));
+}
+
+#[test]
+fn what_is_wrong_with_the_edge_is_a_warning_and_an_edge_that_is_off_is_none() {
+    let with = |status: EdgeStatus| after("edge", |found| found.edge = Some(status));
+    let problems = vec!["it does not listen".to_owned()];
+    let broken = with(EdgeStatus { problems, ..EdgeStatus::default() });
+    assert_eq!(broken, (WARNING.to_owned(), "tenantctl edge status".to_owned()));
+    assert_eq!(with(EdgeStatus::default()).0, OK);
+    let open = EdgeStatus { domain: Some("agents.example.org".into()), ..EdgeStatus::default() };
+    assert_eq!(with(open).0, OK);
+    assert!(!checks(&sound()).iter().any(|check| check.name == "edge"));
 }
