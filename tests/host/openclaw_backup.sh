@@ -23,9 +23,6 @@ api = "openai-completions"
 models = [{ id = "parrot", name = "parrot" }]
 [settings.agents.defaults]
 model = { primary = "inside/parrot" }
-# So that a browser which the proxy vouches for may read and write.
-[settings.gateway.auth.trustedProxy.deviceAutoApprove]
-enabled = true
 TOML
     tenantctl create acme --file /srv/acme.toml
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Talks to a tenant's OpenClaw gateway by its own protocol, from the host, as the proxy before it would, for the subject that nobody has.
+"""Talks to a tenant's OpenClaw gateway by its own protocol, from the host, as the edge before it would, for an operator.
   chat.py TENANT say TEXT    prints the answer
   chat.py TENANT history     prints the conversation, a line each
   chat.py TENANT sessions    prints the keys of the sessions"""
@@ -8,7 +8,7 @@ import base64, hashlib, json, os, pathlib, socket, struct, subprocess, sys, temp
 PATIENCE = 240
 SESSION = "main"
 SCOPES = ["operator.read", "operator.write"]
-# The browser's identity, made at its first use; the gateway approves it because its proxy vouches for the subject.
+# The browser's identity, made at its first use; the gateway approves it because the edge vouches for its user.
 KEY = pathlib.Path("/srv/device.pem")
 
 
@@ -41,7 +41,7 @@ class Gateway:
         self.file = self.link.makefile("rb")
         headers = {"Host": f"{address}:{port}", "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
                    "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(), "Origin": config["controlUi"]["allowedOrigins"][0],
-                   "X-Forwarded-For": "203.0.113.9", "X-Forwarded-User": "nobody.invalid", "X-Forwarded-Proto": "https",
+                   "X-Forwarded-For": "203.0.113.9", "X-Forwarded-User": "operator", "X-OpenClaw-Scopes": ",".join(SCOPES), "X-Forwarded-Proto": "https",
                    "X-Forwarded-Host": "acme.example.org", proof: "1"}
         lines = ["GET / HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
         self.link.sendall("\r\n".join(lines).encode())
