@@ -41,6 +41,7 @@ benchmark() {
     fi
     peer=$(test_file_says "$file" peer "")
     if [ -n "$peer" ]; then
+        need_packages cmake
         shown_on_failure "cargo build" cargo build --manifest-path "$CHECKOUT/benches/$peer/Cargo.toml" --release --locked \
             --target-dir "$CHECKOUT/target/$peer" || return
         host_put "$host" "$CHECKOUT/target/$peer/release/$peer-peer" /opt/rig/host || return
