@@ -7,11 +7,13 @@
 //! [`relay`] (whether they may), and [`forward`] or [`websocket`].
 #![forbid(unsafe_code)]
 
+pub mod acme;
 pub mod answer;
 pub mod auth;
 pub mod body;
 pub mod confinement;
 pub mod edge;
+mod fetch;
 pub mod forward;
 pub mod frames;
 pub mod headers;
