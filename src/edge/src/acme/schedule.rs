@@ -1,6 +1,8 @@
 //! What is ordered when. Neither reads a clock nor does anything: it is told what happened and says what comes next.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
 
 /// Seconds after a name was refused; twice as many each further time.
 const REFUSED: u64 = 3600;
@@ -23,6 +25,8 @@ pub(super) struct Schedule {
     names: HashMap<String, Name>,
     /// Nothing is ordered before.
     closed_until: u64,
+    /// Whether that is because it refuses us, and not because it is away.
+    shut: bool,
     /// Times in a row that the authority could not be asked.
     failures: u32,
     /// What the journal knows to be wrong with the authority.
@@ -36,6 +40,16 @@ struct Name {
     due: u64,
     failures: u32,
     told: Option<String>,
+}
+
+/// What an edge that is restarted has to know, so that restarting is no way around an authority's limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Waits {
+    /// Names that were refused: when they may be ordered again, and how often they were refused.
+    names: BTreeMap<String, (u64, u32)>,
+    closed_until: u64,
+    failures: u32,
 }
 
 /// What comes next.
@@ -70,6 +84,26 @@ impl Schedule {
         self.names.entry(name.to_owned()).or_insert_with(|| Name { due: now, ..Name::default() });
     }
 
+    /// What has to outlast a restart.
+    pub(super) fn waits(&self) -> Waits {
+        let refused = self.names.iter().filter(|(_, entry)| entry.failures > 0);
+        let names = refused.map(|(name, entry)| (name.clone(), (entry.due, entry.failures))).collect();
+        let (closed_until, failures) = if self.shut { (self.closed_until, self.failures) } else { (0, 0) };
+        Waits { names, closed_until, failures }
+    }
+
+    /// What was so before a restart; none of it lasts longer than an authority may ask for, whatever the clock was.
+    pub(super) fn resume(&mut self, waits: Waits, now: u64) {
+        let bounded = |time: u64| time.min(now.saturating_add(PATIENCE));
+        for (name, (due, failures)) in waits.names {
+            let due = bounded(due);
+            self.names.insert(name, Name { due, failures, told: None });
+        }
+        self.closed_until = bounded(waits.closed_until);
+        self.failures = waits.failures;
+        self.shut = self.closed_until > 0;
+    }
+
     /// This name is served no more.
     pub(super) fn forget(&mut self, name: &str) {
         self.names.remove(name);
@@ -94,6 +128,7 @@ impl Schedule {
     pub(super) fn got(&mut self, name: &str, renew_at: u64) -> bool {
         self.renew(name, renew_at);
         self.closed_until = 0;
+        self.shut = false;
         self.failures = 0;
         self.told.take().is_some()
     }
@@ -101,6 +136,7 @@ impl Schedule {
     /// The authority refused this name, for a reason of this kind.
     pub(super) fn refused(&mut self, name: &str, kind: &str, now: u64, wait: Option<u64>) -> Delay {
         self.failures = 0;
+        self.shut = false;
         self.told = None;
         let entry = self.names.entry(name.to_owned()).or_default();
         entry.failures = entry.failures.saturating_add(1);
@@ -115,6 +151,7 @@ impl Schedule {
         let (first, most) = if long { (REFUSED, REFUSED_MOST) } else { (UNREACHABLE, UNREACHABLE_MOST) };
         let seconds = delay(first, most, self.failures, wait);
         self.closed_until = now.saturating_add(seconds);
+        self.shut = long;
         Delay { seconds, known: self.told.replace(kind.to_owned()).as_deref() == Some(kind) }
     }
 }
@@ -200,6 +237,29 @@ mod tests {
         // Too many orders: an hour at least.
         let mut schedule = Schedule::default();
         assert_eq!(schedule.closed("rateLimited", NOW, None, true).seconds, 3600);
+    }
+
+    #[test]
+    fn what_was_refused_waits_over_a_restart_and_what_was_away_does_not() {
+        let mut before = Schedule::default();
+        assert_eq!(before.refused("a", "dns", NOW, None).seconds, 3600);
+        before.want("b", NOW);
+        before.renew("c", NOW + DAY);
+        assert_eq!(before.closed("unreachable", NOW, None, false).seconds, 10);
+        let mut after = Schedule::default();
+        after.renew("c", NOW + DAY);
+        after.resume(before.waits(), NOW + 1);
+        after.want("a", NOW + 1);
+        assert_eq!(after.next(NOW + 1), Next::Wait(NOW + 3600));
+        assert_eq!(after.refused("a", "dns", NOW, None).seconds, 7200);
+        assert!(!after.got("a", NOW + DAY));
+        assert_eq!(after.waits(), Waits::default());
+        // An authority that refuses us, too; and a clock that was wrong ends some day.
+        assert_eq!(before.closed("rateLimited", NOW, Some(2 * DAY), true).seconds, 2 * DAY);
+        let mut after = Schedule::default();
+        after.resume(before.waits(), NOW - 100 * DAY);
+        after.want("x", 0);
+        assert_eq!(after.next(NOW - 100 * DAY), Next::Wait(NOW - 100 * DAY + PATIENCE));
     }
 
     #[test]

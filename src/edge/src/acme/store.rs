@@ -16,11 +16,13 @@ use rustls::sign::CertifiedKey;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::schedule::Waits;
 use crate::auth::random::hex;
 
 /// Bytes of a file, at most.
 const MOST: u64 = 256 << 10;
 const ACCOUNT: &str = "account.json";
+const WAITS: &str = "waits.json";
 const SUFFIX: &str = ".pem";
 
 /// What is on disk cannot be used.
@@ -34,6 +36,8 @@ pub(super) enum StoreError {
     },
     #[error("{} holds no certificate for its name with its key: {why} (remove it, and it is ordered anew)", path.display())]
     Damaged { path: PathBuf, why: Why },
+    #[error("{} is damaged (it is written anew; names that were refused are ordered again)", path.display())]
+    Waits { path: PathBuf },
 }
 
 /// What is wrong with a certificate.
@@ -142,6 +146,21 @@ impl Store {
         self.delete(&self.directory.join(ACCOUNT))
     }
 
+    /// Who has to wait; nobody where nothing was ever put there.
+    pub(super) fn waits(&self) -> Result<Waits, StoreError> {
+        let path = self.directory.join(WAITS);
+        match read(&path) {
+            Ok(text) => serde_json::from_str(&text).map_err(|_| StoreError::Waits { path }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Waits::default()),
+            Err(source) => Err(StoreError::Io { path, source }),
+        }
+    }
+
+    pub(super) fn put_waits(&self, waits: &Waits) -> Result<(), StoreError> {
+        let text = serde_json::to_string(waits);
+        self.write(WAITS, &text.map_err(|_| StoreError::Waits { path: self.directory.join(WAITS) })?)
+    }
+
     /// Names are those of hosts: letters, digits, dashes and dots, and none begins with a dot.
     fn path(&self, name: &str) -> PathBuf {
         self.directory.join(format!("{name}{SUFFIX}"))
@@ -214,6 +233,9 @@ pub(super) mod tests {
         let [(name, Ok(held))] = &again.certificates().unwrap()[..] else { panic!("one") };
         assert_eq!((name.as_str(), held.begin, held.end), ("acme.a.example", 3000, 4000));
         assert_eq!(again.account().unwrap().unwrap().as_str(), "{}");
+        assert_eq!(again.waits().unwrap(), Waits::default());
+        again.put_waits(&Waits::default()).unwrap();
+        assert_eq!(again.waits().unwrap(), Waits::default());
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&again.directory), mode(&state.path().join("acme"))), (0o700, 0o700));
         for file in std::fs::read_dir(&again.directory).unwrap() {
@@ -248,6 +270,8 @@ pub(super) mod tests {
         ] {
             store.put(name, &text).unwrap();
         }
+        std::fs::File::create(store.directory.join(WAITS)).unwrap();
+        assert!(store.waits().unwrap_err().to_string().contains("waits.json is damaged"));
         let found = store.certificates().unwrap();
         assert_eq!(found.len(), 5);
         for (name, held) in found {

@@ -107,6 +107,10 @@ impl Work {
                 for (name, held) in &held {
                     self.schedule.renew(name, renewal(held.begin, held.end, chance()));
                 }
+                match store.waits() {
+                    Ok(waits) => self.schedule.resume(waits, now()),
+                    Err(error) => tracing::warn!("{error}"),
+                }
                 tracing::info!(held = held.len(), "certificates come from {}, by ACME", acme.directory);
                 self.names.replace(Some(held));
                 self.at = Some(At { acme: acme.clone(), store, authority: None });
@@ -177,12 +181,16 @@ impl Work {
         now_at.authority = at.authority;
         match result {
             Ok(held) => {
+                let before = self.schedule.waits();
                 let days = held.end.saturating_sub(now()) / DAY;
                 if self.schedule.got(&name, renewal(held.begin, held.end, chance())) {
                     tracing::info!("{} gives certificates again", at.acme.directory);
                 }
                 self.names.insert(name.clone(), Arc::new(held));
                 tracing::info!("{name} has a certificate of {}, for {days} days", at.acme.directory);
+                if before != self.schedule.waits() {
+                    self.remember(&at.store);
+                }
             }
             Err(trouble) => {
                 if trouble.is_forgotten() {
@@ -193,7 +201,15 @@ impl Work {
                 }
                 self.names.failures.up();
                 self.failed(&name, &at.acme.directory, &trouble);
+                self.remember(&at.store);
             }
+        }
+    }
+
+    /// For the next start.
+    fn remember(&self, store: &Store) {
+        if let Err(error) = store.put_waits(&self.schedule.waits()) {
+            tracing::warn!("{error}; after a restart names that were refused are ordered at once");
         }
     }
 
