@@ -20,6 +20,8 @@ use crate::tenants::NoRoute;
 const LONGEST: Duration = Duration::from_secs(600);
 /// Between two looks at the clock: certificates expire, and clocks are set.
 const LOOK: Duration = Duration::from_secs(60);
+/// Names that are asked for are gathered for so long: strangers may send as many as they like, and each look costs a little.
+const GATHER: Duration = Duration::from_millis(100);
 const DAY: u64 = 24 * 3600;
 
 /// Orders what is asked for and renews what is held.
@@ -32,6 +34,7 @@ pub async fn work(edge: Arc<Edge>) {
         schedule: Schedule::default(),
         orders: JoinSet::new(),
         told: None,
+        looked: 0,
     };
     loop {
         work.settle();
@@ -40,7 +43,7 @@ pub async fn work(edge: Arc<Edge>) {
         tokio::select! {
             // The sender lives in the edge.
             changed = changes.changed() => if changed.is_err() { return },
-            () = names.asked() => {}
+            () = names.asked() => tokio::time::sleep(GATHER).await,
             Some(done) = work.orders.join_next(), if !work.orders.is_empty() => {
                 if let Ok(done) = done {
                     work.done(done);
@@ -69,6 +72,8 @@ struct Work {
     orders: JoinSet<Done>,
     /// What the journal knows to be wrong with the state directory.
     told: Option<String>,
+    /// When it was last looked for expired certificates.
+    looked: u64,
 }
 
 /// The authority in force.
@@ -117,6 +122,7 @@ impl Work {
                 self.told = None;
             }
             Err(error) => {
+                self.at = None;
                 let text = error.to_string();
                 if self.told.replace(text.clone()).as_ref() != Some(&text) {
                     tracing::error!("{text}; no certificate is ordered until that is mended");
@@ -128,13 +134,7 @@ impl Work {
     /// Looks at what was asked for and orders what is due. Returns how long there is nothing to do.
     fn step(&mut self, now: u64) -> Duration {
         let Some(at) = self.at.clone() else { return LOOK };
-        for name in self.names.expire(now) {
-            tracing::warn!("the certificate of {name} has expired; it is served with the one that was given");
-            self.schedule.forget(&name);
-            if let Err(error) = at.store.remove(&name) {
-                tracing::warn!("{error}");
-            }
-        }
+        self.expire(&at.store, now);
         for name in self.names.take_wanted() {
             if self.is_ours(&name) {
                 self.schedule.want(&name, now);
@@ -152,6 +152,20 @@ impl Work {
                 // Its tenant is gone. What it has is good to the end, and the tenant may come back.
                 Next::Order(name) if self.names.has(&name) => self.schedule.renew(&name, now + DAY),
                 Next::Order(name) => self.schedule.forget(&name),
+            }
+        }
+    }
+
+    /// Lets go of what has expired.
+    fn expire(&mut self, store: &Store, now: u64) {
+        if now.abs_diff(self.looked) < LOOK.as_secs() {
+            return;
+        }
+        self.looked = now;
+        for name in self.names.expire(now) {
+            tracing::warn!("the certificate of {name} has expired; it is served with the one that was given");
+            if let Err(error) = store.remove(&name) {
+                tracing::warn!("{error}");
             }
         }
     }
