@@ -61,6 +61,9 @@ pub struct EdgeStatus {
     /// The domain of one that is self-signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_signed_for: Option<String>,
+    /// Directory of the authority from which certificates are ordered for each name; nothing without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acme: Option<String>,
     /// Names of the identity providers.
     pub issuers: Vec<String>,
     /// Keys by which tokens are known, the one that signs first.

@@ -11,6 +11,8 @@ use std::fs;
 use std::path::Path;
 
 use api::{EdgeKey, EdgeStatus, IssuedLogin, IssuedToken};
+use clap::Parser as _;
+use ctl::cli::Cli;
 use fake::{Around, Ended, Fake, run, tenantctl};
 use model::Paths;
 
@@ -97,6 +99,64 @@ fn a_certificate_that_fits_is_left_alone_and_a_given_one_is_sent() {
         given.calls[1],
         "certificate \"-----BEGIN CERTIFICATE-----\" \"-----BEGIN RSA PRIVATE KEY-----\""
     );
+}
+
+#[test]
+fn an_authority_goes_into_the_settings_and_what_is_there_stays() {
+    let root = host(None);
+    let acme = "--acme-contact admin@example.org --acme-terms-agreed";
+    let ended =
+        on(root.path(), edge(&EdgeStatus::default()), &format!("edge enable --domain a.example.org {acme}"));
+    let text = "domain = \"a.example.org\"\n\n[acme]\ncontact = \"admin@example.org\"\nterms_agreed = true\n";
+    assert!(ended.calls[2].ends_with(text), "{}", ended.calls[2]);
+
+    let there = "domain = \"agents.example.org\"\n\n[acme] # ours\ncontact = \"b@example.org\" # for now\nca_file = \"/etc/ca.pem\"\nterms_agreed = true\n";
+    let root = host(Some(there));
+    let line = format!("edge enable {acme} --acme-directory https://ca.example/dir");
+    let ended = on(root.path(), edge(&enabled()), &line);
+    let wanted =
+        there.replace("b@example.org", "admin@example.org") + "directory = \"https://ca.example/dir\"\n";
+    assert_eq!(ended.calls[1], format!("enable-edge\n{wanted}"));
+
+    let ordered = EdgeStatus { acme: Some("https://ca.example/dir".into()), ..enabled() };
+    let ended = on(
+        root.path(),
+        Fake::default().answer("edge", json(&enabled())).answer("enable-edge", json(&ordered)),
+        &line,
+    );
+    assert!(ended.err.contains("https://ca.example/dir certifies each name"), "{}", ended.err);
+    assert!(!ended.err.contains("browsers will warn"), "{}", ended.err);
+    assert!(ended.out.contains("by name: ordered by ACME from https://ca.example/dir"), "{}", ended.out);
+}
+
+#[test]
+fn nobody_agrees_to_terms_by_accident_and_a_wrong_authority_is_refused_first() {
+    let root = host(Some("domain = \"agents.example.org\"\n"));
+    let refused = |arguments: &str| {
+        let ended = on(root.path(), Fake::default(), &format!("edge enable {arguments}"));
+        assert!(ended.calls.is_empty(), "{arguments}: {:?}", ended.calls);
+        ended
+    };
+    for alone in
+        ["--acme-contact=a@b.example", "--acme-terms-agreed", "--acme-directory=https://ca.example/dir"]
+    {
+        assert!(Cli::try_parse_from(["tenantctl", "edge", "enable", alone]).is_err(), "{alone}");
+    }
+    let ended = refused("--acme-contact admin --acme-terms-agreed");
+    assert_eq!(ended.code, 78);
+    assert!(ended.err.contains("edge.toml:4:11: \"admin\" is not a mail address"), "{}", ended.err);
+    let ended = refused("--acme-contact a@b.example --acme-terms-agreed --acme-directory http://ca.example/");
+    assert!(ended.err.contains("edge.toml:6:13"), "{}", ended.err);
+
+    let file = root.path().join("acme.toml");
+    fs::write(&file, "domain = \"a.example.org\"\n[acme]\ncontact = \"a@b.example\"\nterms_agreed = false\n")
+        .unwrap();
+    let ended = on(root.path(), Fake::default(), &format!("edge check {}", file.display()));
+    assert_eq!(ended.code, 78);
+    assert!(ended.err.contains("acme.toml:4:16: the authority gives certificates"), "{}", ended.err);
+    let odd = host(Some("domain = \"agents.example.org\"\nacme = 5\n"));
+    let ended = on(odd.path(), Fake::default(), "edge enable --acme-contact a@b.example --acme-terms-agreed");
+    assert_eq!((ended.code, ended.calls.len()), (78, 0), "{}", ended.err);
 }
 
 #[test]

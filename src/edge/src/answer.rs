@@ -132,6 +132,14 @@ pub fn redirect(status: StatusCode, to: &str) -> Response<Body> {
     response
 }
 
+/// To a certificate authority's challenge (RFC 8555, 8.3).
+#[must_use]
+pub fn challenge(text: String) -> Response<Body> {
+    let mut response = ours(StatusCode::OK, text, false);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    response
+}
+
 fn ours(status: StatusCode, body: String, html: bool) -> Response<Body> {
     let mut response = Response::new(Body::from(Bytes::from(body)));
     *response.status_mut() = status;

@@ -10,6 +10,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error;
 use tokio::sync::watch;
 
+use crate::acme::{self, ByName};
 use crate::auth::{Authenticator, StateError};
 use crate::limits::{Counts, Rates};
 use crate::live::{Live, LiveError};
@@ -105,8 +106,10 @@ pub struct Edge {
     pub live: Arc<Live>,
     /// Who comes.
     pub auth: Authenticator,
-    /// The certificate.
+    /// The certificate that was given.
     pub certificate: Arc<Certificate>,
+    /// Certificates by name.
+    pub acme: Arc<acme::Names>,
     /// Tenants with a route.
     pub tenants: Tenants,
     /// Limits.
@@ -135,10 +138,13 @@ impl Edge {
         let auth = Authenticator::new(Arc::clone(&live), &options.state)?;
         let mut first = [0; 4];
         SystemRandom::new().fill(&mut first).map_err(|_| StartError::Random)?;
+        let names = Arc::new(acme::Names::default());
+        acme::load(&names, live.now().and_then(|files| files.edge.acme.clone()).as_ref(), &options.state);
         Ok(Arc::new(Self {
             live,
             auth,
             certificate: Certificate::new(directory.join("tls")),
+            acme: names,
             tenants: Tenants::new(options.paths.clone()),
             limits: Limits::default(),
             streams: Arc::default(),
@@ -149,6 +155,11 @@ impl Edge {
             requests: AtomicU64::new(0),
             options,
         }))
+    }
+
+    /// Which certificate a connection gets.
+    pub fn resolver(&self) -> Arc<ByName> {
+        Arc::new(ByName { names: Arc::clone(&self.acme), otherwise: Arc::clone(&self.certificate) })
     }
 
     /// The number of a new request: unique, and says nothing.

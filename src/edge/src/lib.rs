@@ -4,14 +4,16 @@
 //! kinds of root-owned files; asks two questions on Unix sockets; has no way to tenantd, to the vault or to anybody's data.
 //!
 //! A request goes through [`strict`] (no head that could be read in two ways), [`host`] (whose it is), [`auth`] (who comes),
-//! [`relay`] (whether they may), and [`forward`] or [`websocket`].
+//! [`relay`] (whether they may), and [`forward`] or [`websocket`]. Beside it, [`acme`] orders certificates.
 #![forbid(unsafe_code)]
 
+pub mod acme;
 pub mod answer;
 pub mod auth;
 pub mod body;
 pub mod confinement;
 pub mod edge;
+mod fetch;
 pub mod forward;
 pub mod frames;
 pub mod headers;

@@ -100,12 +100,18 @@ pub fn text(edge: &Edge) -> String {
         ("requests_limited_total", "Requests over a limit", &numbers.limited),
         ("streams_ended_total", "Streams ended with their credential", &numbers.ended),
         ("log_lines_dropped_total", "Access log lines not written", &numbers.unlogged),
+        ("acme_orders_total", "Certificates ordered by ACME", &edge.acme.orders),
+        ("acme_failures_total", "Orders that brought no certificate", &edge.acme.failures),
     ] {
         line(&mut out, name, help, "counter", &[("", counter.get())]);
     }
     let open = [("", edge.limits.connections.total())];
     line(&mut out, "connections_open", "Connections now", "gauge", &open);
     line(&mut out, "streams_open", "WebSockets and streams now", "gauge", &[("", edge.streams.open())]);
+    let acme = edge.acme.summary();
+    line(&mut out, "acme_certificates", "Certificates by ACME in force", "gauge", &[("", acme.certificates)]);
+    let expiry = [("", acme.first_expiry)];
+    line(&mut out, "acme_first_expiry_seconds", "When the first of them expires", "gauge", &expiry);
     times(&mut out, numbers);
     tenants(&mut out, edge);
     out

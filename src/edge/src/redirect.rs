@@ -1,4 +1,4 @@
-//! Port 80: the same address with https, for names that are ours.
+//! Port 80: the same address with https, for names that are ours; and answers to a certificate authority's challenges.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::acme;
 use crate::answer::{self, Failure};
 use crate::body::Body;
 use crate::edge::Edge;
@@ -43,10 +44,10 @@ pub async fn serve(edge: Arc<Edge>, stream: TcpStream, client: SocketAddr) {
 fn answer(edge: &Arc<Edge>, client: SocketAddr, request: &Request<Incoming>) -> Response<Body> {
     let path = request.uri().path();
     let mut record = Record::begin(edge, edge.request_id(), client.ip(), request.method().clone(), path);
-    match target(edge, client, request) {
-        Ok(target) => {
-            record.status(308, None);
-            answer::redirect(StatusCode::PERMANENT_REDIRECT, &target)
+    match respond(edge, client, request) {
+        Ok(response) => {
+            record.status(response.status().as_u16(), None);
+            response
         }
         Err(failure) => {
             record.status(failure.status.as_u16(), Some(failure.why));
@@ -55,7 +56,7 @@ fn answer(edge: &Arc<Edge>, client: SocketAddr, request: &Request<Incoming>) -> 
     }
 }
 
-fn target(edge: &Edge, client: SocketAddr, request: &Request<Incoming>) -> Result<String, Failure> {
+fn respond(edge: &Edge, client: SocketAddr, request: &Request<Incoming>) -> Result<Response<Body>, Failure> {
     if request.method().as_str() == REFUSED {
         let refusal = Refusal::from_path(request.uri().path());
         let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
@@ -68,13 +69,24 @@ fn target(edge: &Edge, client: SocketAddr, request: &Request<Incoming>) -> Resul
     taken.map_err(|wait| crate::relay::too_many("requests of one address", wait))?;
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).and_then(host::name);
     let name = host.ok_or(Failure::new(StatusCode::BAD_REQUEST, "Host is malformed"))?;
-    match host::place(&name, &settings.domain) {
-        Place::Domain | Place::Tenant(_) => {
-            let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-            Ok(format!("{}{path}", host::origin(&name, settings.public_port)))
-        }
-        Place::Elsewhere => {
-            Err(Failure::new(StatusCode::MISDIRECTED_REQUEST, "this name is not served here"))
-        }
+    if host::place(&name, &settings.domain) == Place::Elsewhere {
+        return Err(Failure::new(StatusCode::MISDIRECTED_REQUEST, "this name is not served here"));
     }
+    if settings.acme.is_some() {
+        if let Some(token) = request.uri().path().strip_prefix(acme::CHALLENGES) {
+            return challenge(edge, &name, token);
+        }
+        // Whoever comes over http:// is about to come over https://.
+        edge.acme.want(&name);
+    }
+    let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let target = format!("{}{path}", host::origin(&name, settings.public_port));
+    Ok(answer::redirect(StatusCode::PERMANENT_REDIRECT, &target))
+}
+
+/// What proves to a certificate authority that this name leads here. A token is looked up as it stands, and is no path.
+fn challenge(edge: &Edge, name: &str, token: &str) -> Result<Response<Body>, Failure> {
+    let found = edge.acme.challenge(name, token);
+    let text = found.ok_or(Failure::new(StatusCode::NOT_FOUND, "there is no such challenge"))?;
+    Ok(answer::challenge(text))
 }

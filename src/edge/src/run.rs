@@ -95,8 +95,7 @@ fn serve_all(listeners: Listeners) -> Result<(), (Exit, String)> {
         let metrics_socket = paths.edge_metrics();
         let options = Options { state: paths.edge_state(), paths, patience: Patience::default() };
         let edge = Edge::new(options).map_err(|error| (Exit::Config, error.to_string()))?;
-        let tls = tls::config(Arc::clone(&edge.certificate))
-            .map_err(|error| (Exit::Software, error.to_string()))?;
+        let tls = tls::config(edge.resolver()).map_err(|error| (Exit::Software, error.to_string()))?;
         if let Err(error) = metrics::serve(Arc::clone(&edge), &metrics_socket) {
             tracing::error!("cannot serve metrics at {}: {error}", metrics_socket.display());
         }

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::acme;
 use crate::body::Body;
 use crate::edge::Edge;
 use crate::limits::{self, Quota, Seat};
@@ -37,6 +38,7 @@ const GONE: Duration = Duration::from_secs(120);
 /// Serves the clients of `https` and `http` until the edge is stopped, and what is under way a while longer.
 pub async fn serve(edge: Arc<Edge>, https: Vec<TcpListener>, http: Vec<TcpListener>, tls: TlsAcceptor) {
     let looking = tokio::spawn(streams::look_after(Arc::clone(&edge)));
+    let ordering = tokio::spawn(acme::work(Arc::clone(&edge)));
     let mut loops = tokio::task::JoinSet::new();
     for listener in https {
         let tls = tls.clone();
@@ -62,6 +64,7 @@ pub async fn serve(edge: Arc<Edge>, https: Vec<TcpListener>, http: Vec<TcpListen
     if tokio::time::timeout(edge.options.patience.drain, drained).await.is_err() {
         tracing::info!(left = edge.limits.connections.total(), "closing what is still open");
     }
+    ordering.abort();
     looking.abort();
 }
 

@@ -93,6 +93,22 @@ pub struct EdgeFile {
     pub limits: EdgeLimits,
     /// Identity providers whose users may come in.
     pub issuers: Vec<Issuer>,
+    /// Who certifies names; nothing: the certificate that was given is the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acme: Option<Acme>,
+}
+
+/// A certificate authority that is asked by ACME (RFC 8555). Its terms were agreed to, or there is none of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acme {
+    /// Address of its directory, `https`.
+    pub directory: String,
+    /// Mail address at which it reaches whoever runs this host.
+    pub contact: String,
+    /// Text of the PEM file with the authority behind its own address, if the system's do not know it.
+    #[serde(default)]
+    pub ca_pem: Option<String>,
 }
 
 /// Limits of the edge. Rates are requests a second; a burst is what may come at once.

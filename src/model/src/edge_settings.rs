@@ -8,11 +8,13 @@ use serde::Deserialize;
 use thiserror::Error;
 use toml::Spanned;
 
-use crate::edge::{ClaimRule, EDGE_FORMAT, EdgeFile, EdgeLimits, Issuer};
+use crate::edge::{Acme, ClaimRule, EDGE_FORMAT, EdgeFile, EdgeLimits, Issuer};
 use crate::{Role, TenantId};
 
 /// Seconds that a browser's session lasts, at most: a week.
 pub const MAX_SESSION_SEC: u32 = 7 * 24 * 3600;
+/// Where ACME certificates come from, if nothing else is said.
+pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 /// Bytes of the file, at most.
 const MOST_BYTES: usize = 1 << 20;
 /// Longest name of a host (RFC 1035, 2.3.4), less the longest tenant's name and a dot.
@@ -52,6 +54,8 @@ pub struct EdgeSettings {
     file: EdgeFile,
     /// For each issuer, the files that belong to it: with the client's secret, and with a certificate authority.
     beside: Vec<[Option<Beside>; 2]>,
+    /// The file with the authority behind the ACME directory.
+    acme_authority: Option<Beside>,
 }
 
 /// A file named in the settings, and where.
@@ -72,6 +76,16 @@ struct Written {
     limits: LimitsWritten,
     #[serde(default)]
     issuers: Vec<IssuerWritten>,
+    acme: Option<Spanned<AcmeWritten>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AcmeWritten {
+    directory: Option<DirectoryAddress>,
+    contact: Mail,
+    ca_file: Option<Spanned<Absolute>>,
+    terms_agreed: Option<Spanned<bool>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -167,6 +181,19 @@ text! {
         .then_some("is empty, longer than 1024 bytes, or holds control characters");
     /// A path.
     Absolute: |text| (!text.starts_with('/') || text.contains('\0')).then_some("is not an absolute path");
+    /// A mail address, as it stands in a mailto: address.
+    Mail: |text| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".@_+-".contains(&byte);
+        let fits = text.len() <= 254 && text.bytes().all(allowed) && text.bytes().filter(|byte| *byte == b'@').count() == 1;
+        let named = text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && host.split('.').all(|label| !label.is_empty()));
+        (!(fits && named)).then_some("is not a mail address: write one like admin@example.org")
+    };
+    /// The address of an ACME directory.
+    DirectoryAddress: |text| {
+        let plain = text.len() <= 1024 && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#' && byte != b'@');
+        let named = text.strip_prefix("https://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':']));
+        (!(plain && named)).then_some("is not the address of an ACME directory: write an https:// address")
+    };
     /// An issuer identifier (OpenID Connect Discovery, 2).
     IssuerAddress: |text| {
         let loopback = ["http://127.0.0.1", "http://[::1]", "http://localhost"].iter().any(|host| {
@@ -209,7 +236,9 @@ impl EdgeSettings {
             };
             at((name, text), error.span(), why.trim_end().to_owned())
         })?;
-        check_issuers(&written.issuers).map_err(|(span, why)| at((name, text), Some(span), why))?;
+        check_issuers(&written.issuers)
+            .and_then(|()| written.acme.as_ref().map_or(Ok(()), check_terms))
+            .map_err(|(span, why)| at((name, text), Some(span), why))?;
         Ok(compile(written))
     }
 
@@ -244,12 +273,27 @@ impl EdgeSettings {
                 wrong.then_some("holds no client secret: write it there on one line")
             })?;
             issuer.client_secret = secret.map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
-            issuer.ca_pem = fetch(authority, |text| {
-                (!text.contains("-----BEGIN CERTIFICATE-----")).then_some("holds no certificate in PEM form")
-            })?;
+            issuer.ca_pem = fetch(authority, is_authority)?;
+        }
+        if let Some(acme) = &mut self.file.acme {
+            acme.ca_pem = fetch(self.acme_authority, is_authority)?;
         }
         Ok(self.file)
     }
+}
+
+fn is_authority(text: &str) -> Option<&'static str> {
+    (!text.contains("-----BEGIN CERTIFICATE-----")).then_some("holds no certificate in PEM form")
+}
+
+/// An authority's terms are agreed to by its customer, never by a default.
+fn check_terms(acme: &Spanned<AcmeWritten>) -> Result<(), (Range<usize>, String)> {
+    let agreed = acme.as_ref().terms_agreed.as_ref();
+    if agreed.is_some_and(|agreed| *agreed.as_ref()) {
+        return Ok(());
+    }
+    let why = "the authority gives certificates to those who agree to its terms of service: read them, and write terms_agreed = true";
+    Err((agreed.map_or_else(|| acme.span(), Spanned::span), why.to_owned()))
 }
 
 /// Names and identifiers stand once; an issuer without rules lets nobody in.
@@ -274,10 +318,15 @@ fn check_issuers(issuers: &[IssuerWritten]) -> Result<(), (Range<usize>, String)
 fn compile(written: Written) -> EdgeSettings {
     let default = EdgeLimits::default();
     let limits = written.limits;
-    let mut beside = Vec::new();
+    let path =
+        |file: Option<Spanned<Absolute>>| file.map(|file| (PathBuf::from(&file.as_ref().0), file.span()));
+    let (mut beside, mut acme_authority) = (Vec::new(), None);
+    let acme = written.acme.map(Spanned::into_inner).map(|acme| {
+        acme_authority = path(acme.ca_file);
+        let directory = acme.directory.map_or_else(|| LETS_ENCRYPT.to_owned(), |directory| directory.0);
+        Acme { directory, contact: acme.contact.0, ca_pem: None }
+    });
     let issuers = written.issuers.into_iter().map(|issuer| {
-        let path =
-            |file: Option<Spanned<Absolute>>| file.map(|file| (PathBuf::from(&file.as_ref().0), file.span()));
         beside.push([path(issuer.client_secret_file), path(issuer.ca_file)]);
         let rule = |rule: RuleWritten| ClaimRule {
             claim: rule.claim.0,
@@ -302,6 +351,7 @@ fn compile(written: Written) -> EdgeSettings {
         paths: written.paths,
         session_sec: written.session_sec.or(12 * 3600),
         issuers: issuers.collect(),
+        acme,
         limits: EdgeLimits {
             connections_per_ip: limits.connections_per_ip.or(default.connections_per_ip),
             requests_per_ip: limits.requests_per_ip.or(default.requests_per_ip),
@@ -315,7 +365,7 @@ fn compile(written: Written) -> EdgeSettings {
             failures_per_ip: limits.failures_per_ip.or(default.failures_per_ip),
         },
     };
-    EdgeSettings { file, beside }
+    EdgeSettings { file, beside, acme_authority }
 }
 
 /// An error at a place of the text, as file, line, column and a caret.

@@ -101,3 +101,59 @@ fn what_stands_in_other_files_is_read_and_checked() {
             .contains("no client secret")
     );
 }
+
+const ACME: &str =
+    "domain = \"agents.example.org\"\n\n[acme]\ncontact = \"admin@example.org\"\nterms_agreed = true\n";
+
+#[test]
+fn an_authority_is_asked_by_whoever_agreed_to_its_terms() {
+    let of = |text: &str| {
+        let settings = EdgeSettings::parse("edge.toml", text).unwrap();
+        let read = |_: &Path| Ok("-----BEGIN CERTIFICATE-----".to_owned());
+        settings.with_files(("edge.toml", text), read).unwrap().acme
+    };
+    assert_eq!(of("domain = \"a.example\""), None);
+    let acme = of(ACME).unwrap();
+    assert_eq!((acme.directory.as_str(), acme.contact.as_str()), (LETS_ENCRYPT, "admin@example.org"));
+    assert_eq!(acme.ca_pem, None);
+    let own = of(&format!("{ACME}directory = \"https://ca.example:14000/dir\"\nca_file = \"/etc/ca.pem\"\n"));
+    let own = own.unwrap();
+    assert_eq!(own.directory, "https://ca.example:14000/dir");
+    assert!(own.ca_pem.is_some());
+    let refusal = refused(&ACME.replace("true", "false"));
+    assert!(refusal.starts_with("edge.toml:5:16: the authority gives certificates"), "{refusal}");
+    let refusal = refused(&ACME.replace("terms_agreed = true\n", ""));
+    assert!(refusal.starts_with("edge.toml:3:1: the authority gives certificates"), "{refusal}");
+}
+
+#[test]
+fn what_is_wrong_about_an_authority_is_told_with_its_place() {
+    for (was, is, why) in [
+        ("admin@example.org", "admin", "edge.toml:4:11: \"admin\" is not a mail address"),
+        ("admin@example.org", "a@b@example.org", "edge.toml:4:11"),
+        ("admin@example.org", "a@b?subject=x", "edge.toml:4:11"),
+        ("admin@example.org", "", "edge.toml:4:11"),
+        ("contact = \"admin@example.org\"\n", "", "missing field `contact`"),
+        ("terms_agreed = true", "terms_agreed = 1", "edge.toml:5:16"),
+        ("terms_agreed", "agreed", "edge.toml:5:1: unknown field `agreed`"),
+    ] {
+        let text = ACME.replace(was, is);
+        assert!(refused(&text).contains(why), "{is}: {}", refused(&text));
+    }
+    for directory in
+        ["http://ca.example/dir", "https://", "https:///dir", "https://user@ca.example/", "ca.example"]
+    {
+        let text = format!("{ACME}directory = \"{directory}\"\n");
+        assert!(refused(&text).contains("edge.toml:6:13"), "{directory}: {}", refused(&text));
+    }
+    let text = format!("{ACME}ca_file = \"ca.pem\"\n");
+    assert!(
+        refused(&text).contains("edge.toml:6:11: \"ca.pem\" is not an absolute path"),
+        "{}",
+        refused(&text)
+    );
+    let text = format!("{ACME}ca_file = \"/etc/ca.pem\"\n");
+    let settings = EdgeSettings::parse("edge.toml", &text).unwrap();
+    let refusal = settings.with_files(("edge.toml", &text), |_| Ok("x".to_owned())).unwrap_err().to_string();
+    assert!(refusal.starts_with("edge.toml:6:11: /etc/ca.pem: holds no certificate"), "{refusal}");
+}

@@ -27,7 +27,7 @@ pub use compiled::{
     BpfFilter, CONFINEMENT_FORMAT, Confinement, HostLink, LandlockRule, LandlockRuleset, NETWORK_FORMAT,
     Network, READINESS_FORMAT, Readiness, Rlimit, Service,
 };
-pub use edge_settings::{EdgeSettings, EdgeSettingsError, MAX_SESSION_SEC};
+pub use edge_settings::{EdgeSettings, EdgeSettingsError, LETS_ENCRYPT, MAX_SESSION_SEC};
 pub use exit::Exit;
 pub use facts::{Controller, Facts};
 pub use feature::Feature;

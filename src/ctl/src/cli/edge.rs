@@ -12,7 +12,8 @@ use crate::complete;
 const ENABLE_EXAMPLES: &str = "\
 Examples:
   tenantctl edge enable --domain agents.example.org
-  tenantctl edge enable --certificate fullchain.pem --key privkey.pem";
+  tenantctl edge enable --certificate fullchain.pem --key privkey.pem
+  tenantctl edge enable --acme-contact admin@example.org --acme-terms-agreed";
 
 const ISSUE_EXAMPLES: &str = "\
 Examples:
@@ -32,6 +33,7 @@ pub enum EdgeVerb {
     ///
     /// The domain is written into /etc/tenantd/edge.toml, where everything else about the edge can be set; comments there are kept.
     /// Without a certificate a self-signed one is made, which browsers warn of. All names below the domain have to lead to this host.
+    /// With --acme-contact each name gets one of its own from an authority, when it is first asked for; port 80 has to be reachable.
     #[command(after_help = ENABLE_EXAMPLES)]
     Enable(EnableArgs),
     /// Close the edge; settings, keys, revocations and the certificate stay
@@ -77,6 +79,15 @@ pub struct EnableArgs {
     /// Make a new self-signed certificate in the place of the one that is there
     #[arg(long, conflicts_with = "certificate")]
     pub self_signed: bool,
+    /// Order a certificate for each name by ACME; the authority writes to this address
+    #[arg(long, value_name = "MAIL", requires = "acme_terms_agreed")]
+    pub acme_contact: Option<String>,
+    /// You agree to the terms of service of the authority
+    #[arg(long, requires = "acme_contact")]
+    pub acme_terms_agreed: bool,
+    /// Directory of the authority; without it, that in the settings, or Let's Encrypt's
+    #[arg(long, value_name = "URL", requires = "acme_contact", value_hint = ValueHint::Url)]
+    pub acme_directory: Option<String>,
     /// Only say what would be done
     #[arg(long)]
     pub dry_run: bool,

@@ -48,7 +48,7 @@ pub(crate) async fn edge(session: &mut Session, verb: EdgeVerb) -> Ended {
 }
 
 async fn enable(session: &mut Session, arguments: &EnableArgs) -> Ended {
-    let text = settings::wanted(session, arguments.domain.as_deref())?;
+    let text = settings::wanted(session, arguments)?;
     let name = session.paths.edge_settings().display().to_string();
     let domain = EdgeSettings::parse(&name, &text)?.domain().to_owned();
     let given = match (&arguments.certificate, &arguments.key) {
@@ -118,9 +118,13 @@ fn next_steps(session: &mut Session, status: &EdgeStatus) -> Result<(), Failure>
         "Tenants are at https://NAME.{domain}{}/. *.{domain} has to lead to this host: one wildcard record in its DNS.",
         port(status)
     )];
-    if status.certificate.as_deref() == Some("self-signed") {
+    if let Some(authority) = &status.acme {
         lines.push(format!(
-            "The certificate is self-signed: browsers will warn, and curl needs -k. Give one for {domain} and *.{domain} with \"tenantctl edge enable --certificate FILE --key FILE\"."
+            "{authority} certifies each name when it is first asked for, which takes some seconds; \"curl http://NAME.{domain}/\" asks. It looks at port 80 of this host under that name. What fails is in \"journalctl -u tenantd-edge\"."
+        ));
+    } else if status.certificate.as_deref() == Some("self-signed") {
+        lines.push(format!(
+            "The certificate is self-signed: browsers will warn, and curl needs -k. Give one for {domain} and *.{domain} with \"tenantctl edge enable --certificate FILE --key FILE\", or have one ordered for each name with --acme-contact."
         ));
     }
     lines.push("Next: tenantctl login NAME                        # a link for a browser".to_owned());
@@ -196,6 +200,9 @@ fn render(status: &EdgeStatus, (width, palette): (usize, Palette), now: u64) -> 
             (None, _) => Cell::from("none"),
         },
     ));
+    if let Some(authority) = &status.acme {
+        lines.push(("by name", Cell::from(format!("ordered by ACME from {authority}"))));
+    }
     if !status.issuers.is_empty() {
         lines.push(("issuers", Cell::from(status.issuers.join(", "))));
     }

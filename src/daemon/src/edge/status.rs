@@ -61,8 +61,9 @@ impl Service {
             status.problems.push(text);
         }
         if self.systemd.unit(HTTP_SOCKET)?.active_state != "active" {
+            let lost = if in_force.acme.is_some() { ", and no certificate can be ordered" } else { "" };
             let text = format!(
-                "http:// does not lead to https://: does another program have port 80? See \"systemctl status {HTTP_SOCKET}\""
+                "http:// does not lead to https://{lost}: does another program have port 80? See \"systemctl status {HTTP_SOCKET}\""
             );
             status.problems.push(text);
         }
@@ -81,6 +82,7 @@ impl Service {
         status.enabled = true;
         status.public_port = in_force.public_port;
         status.issuers = in_force.issuers.into_iter().map(|issuer| issuer.name).collect();
+        status.acme = in_force.acme.map(|acme| acme.directory);
         status.domain = Some(in_force.domain);
         Ok(())
     }

@@ -12,7 +12,7 @@ use thiserror::Error;
 use token::{JwksError, KeySet};
 use tokio::sync::Mutex;
 
-use super::fetch::{Client, FetchError, checked};
+use crate::fetch::{Client, FetchError, checked};
 use crate::live::Live;
 
 /// Between two attempts to fetch, whoever asks.
@@ -196,7 +196,7 @@ impl Provider {
         let (pem, plain) = (self.issuer.ca_pem.clone(), self.plain());
         // Reads the authorities of the system.
         let made = tokio::task::spawn_blocking(move || Client::new(pem.as_deref(), plain)).await;
-        let made = made.unwrap_or(Err(FetchError::Timeout));
+        let made = made.unwrap_or(Err(FetchError::Interrupted));
         let client =
             made.map_err(|source| self.error(Cause::Fetch { address: self.issuer.issuer.clone(), source }))?;
         Ok(self.client.get_or_init(|| client))

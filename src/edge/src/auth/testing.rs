@@ -38,6 +38,7 @@ pub(crate) fn files(issuers: Vec<Issuer>) -> Files {
         session_sec: u32::try_from(SESSION).unwrap(),
         limits: EdgeLimits::default(),
         issuers,
+        acme: None,
     };
     let key = model::edge::SigningKey { kid: "k1".to_owned(), x: signer().x(), retired: None };
     let keys = Keys { format: KEYS_FORMAT, issuer: token::issuer(DOMAIN), keys: vec![key] };

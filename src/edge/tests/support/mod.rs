@@ -105,7 +105,7 @@ impl Host {
         let trust = certificate(&paths.edge().join("tls"));
         let options = Options { state, paths: paths.clone(), patience: setup.patience };
         let edge = Edge::new(options).unwrap();
-        let acceptor = TlsAcceptor::from(tls::config(Arc::clone(&edge.certificate)).unwrap());
+        let acceptor = TlsAcceptor::from(tls::config(edge.resolver()).unwrap());
         let listen = || async { TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap() };
         let (https, http) = (listen().await, listen().await);
         let (at, plain) = (https.local_addr().unwrap(), http.local_addr().unwrap());

@@ -102,7 +102,7 @@ async fn whoever_does_not_answer_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let started = std::time::Instant::now();
-    assert!(matches!(plain().get(&address).await, Err(FetchError::Timeout)));
+    assert!(matches!(plain().get(&address).await, Err(FetchError::Timeout(_))));
     assert!(started.elapsed() >= TIMEOUT);
 }
 
