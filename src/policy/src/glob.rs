@@ -101,6 +101,17 @@ impl Glob {
         self.steps == [Step::Any]
     }
 
+    /// A text that matches.
+    pub fn sample(&self) -> String {
+        let one = |ranges: &[(char, char)]| ranges.first().map_or('x', |(low, _)| *low);
+        let steps = self.steps.iter().map(|step| match step {
+            Step::Char(c) => *c,
+            Step::Class { negated: false, ranges } => one(ranges),
+            Step::One | Step::Class { .. } | Step::Star | Step::Any => 'x',
+        });
+        steps.collect()
+    }
+
     /// Whether the whole text matches.
     pub fn matches(&self, text: &str) -> bool {
         if self.literal {

@@ -13,6 +13,7 @@ mod parse;
 mod path;
 mod problem;
 mod time;
+mod widen;
 mod yaml;
 
 pub use address::{Cidr, Reach, carried, reach};
@@ -27,4 +28,5 @@ pub use host::{Host, HostPattern, NamePattern};
 pub use merge::{Entry, Layer, Level, MergeError, Origin, Policy};
 pub use path::Target;
 pub use problem::{Mark, Problem, Refused};
+pub use widen::{Widening, widens};
 pub use yaml::MOST_BYTES;
