@@ -41,7 +41,7 @@ pub struct Exchange<'a> {
 }
 
 /// Kinds of requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// An HTTP request.
     Request,

@@ -1,5 +1,10 @@
 //! Published documents load unchanged and mean what they say; what is wrong is said with its place.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a step of a test that fails is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a step of a test that fails is a failed test"
+)]
 
 mod reading;
 

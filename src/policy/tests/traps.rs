@@ -1,5 +1,10 @@
 //! Traps that others fell into with policies of this kind, each with where it is told.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a step of a test that fails is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a step of a test that fails is a failed test"
+)]
 
 mod reading;
 
