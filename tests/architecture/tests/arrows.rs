@@ -13,6 +13,7 @@ use architecture::{crates, tree};
 const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("plan", &["model"]),
+    ("policy", &["model"]),
     ("api", &["model"]),
     ("runtime", &["model"]),
     ("vault", &["model"]),

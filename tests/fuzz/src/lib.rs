@@ -3,5 +3,6 @@
 
 pub mod backup_head;
 pub mod edge;
+pub mod egress;
 pub mod formats;
 pub mod sealed;

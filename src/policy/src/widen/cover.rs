@@ -1,0 +1,156 @@
+//! Whether one thing takes in all of another. Every answer "yes" is certain, every "no" may be wrong; of [`Scope::meets`] and
+//! [`may_deny`] it is the other way round.
+
+use crate::document::{Binaries, Endpoint, Inspection, PathSelector, Rule};
+use crate::merge::Entry;
+use crate::{Cidr, Glob, Host, HostPattern, Reach, reach};
+
+/// A piece of an entry: one port, and one pattern of programs or every program.
+pub(super) struct Scope<'p> {
+    pub(super) entry: &'p Entry,
+    pub(super) port: u16,
+    pub(super) binary: Option<&'p Glob>,
+}
+
+impl Scope<'_> {
+    /// Whether the entry applies wherever this piece does.
+    pub(super) fn covered_by(&self, own: &Entry) -> bool {
+        let (had, wanted) = (&own.endpoint, &self.entry.endpoint);
+        let hosts = match (&had.host, &wanted.host) {
+            (HostPattern::Anywhere, HostPattern::Anywhere) => {
+                blocks_cover(&had.allowed_ips, &wanted.allowed_ips)
+            }
+            (HostPattern::Anywhere, _) => false,
+            (had, wanted) => had.covers(wanted),
+        };
+        let binaries = match (&*own.binaries, self.binary) {
+            (Binaries::Any, _) => true,
+            (Binaries::These(_), None) => false,
+            (Binaries::These(globs), Some(wanted)) => globs.iter().any(|glob| glob.covers(wanted)),
+        };
+        let time = match (own.terms.expires, self.entry.terms.expires) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(had), Some(wanted)) => wanted <= had,
+        };
+        hosts && had.ports.contains(&self.port) && binaries && time
+    }
+
+    /// Whether some connection may be about this piece and the entry.
+    pub(super) fn meets(&self, other: &Entry) -> bool {
+        let nobody = matches!(&*other.binaries, Binaries::These(globs) if globs.is_empty());
+        !nobody
+            && other.endpoint.ports.contains(&self.port)
+            && self.entry.endpoint.host.may_overlap(&other.endpoint.host)
+    }
+}
+
+fn blocks_cover(had: &[Cidr], wanted: &[Cidr]) -> bool {
+    wanted.iter().all(|wanted| had.iter().any(|own| own.covers(wanted)))
+}
+
+/// Whether the old entry may be reached at every address where the new one may.
+pub(super) fn addresses_cover(old: &Entry, new: &Entry) -> bool {
+    let (had, wanted) = (&old.endpoint.allowed_ips, &new.endpoint.allowed_ips);
+    if let HostPattern::Exact(Host::Address(ip)) = &new.endpoint.host {
+        let listed = had.iter().any(|block| block.contains(*ip));
+        return listed || had.is_empty() || matches!(reach(*ip), Reach::Listed(_));
+    }
+    match (had.is_empty(), wanted.is_empty()) {
+        (true, true) => true,
+        (false, true) => false,
+        (false, false) => blocks_cover(had, wanted),
+        (true, false) => {
+            wanted.iter().all(|block| block.is_single() && reach(block.first()) == Reach::Public)
+        }
+    }
+}
+
+/// Whether the old terms are no stricter than the new ones.
+pub(super) fn terms_cover(old: &Entry, new: &Entry) -> bool {
+    let most = |had: Option<u64>, wanted: Option<u64>| had.is_none_or(|had| wanted.is_some_and(|w| w <= had));
+    (new.terms.ask || !old.terms.ask)
+        && most(old.terms.max_bytes, new.terms.max_bytes)
+        && most(old.terms.max_rate, new.terms.max_rate)
+}
+
+/// Whether the first selector takes every path of the second.
+pub(super) fn selector_covers(had: &PathSelector, wanted: &PathSelector) -> bool {
+    match (had, wanted) {
+        (PathSelector::All, _) => true,
+        (PathSelector::Below(had), PathSelector::Below(wanted)) => {
+            wanted.strip_prefix(had.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
+        (had, wanted) => had == wanted,
+    }
+}
+
+/// Whether the old rule allows all that the new one does.
+pub(super) fn rule_covers(had: &Rule, wanted: &Rule) -> bool {
+    let methods = had.method.is_none() || had.method == wanted.method;
+    methods && had.path.covers(&wanted.path) && query_covers(had, wanted)
+}
+
+/// Each parameter that the first asks for is one that the second asks for, as narrowly.
+fn query_covers(had: &Rule, wanted: &Rule) -> bool {
+    had.query.iter().all(|(name, globs)| {
+        wanted.query.iter().any(|(other, narrower)| {
+            name == other && narrower.iter().all(|wanted| globs.iter().any(|own| own.covers(wanted)))
+        })
+    })
+}
+
+/// Whether a deny rule may refuse something that the other rule allows.
+pub(super) fn may_deny(denies: &Inspection, deny: &Rule, allows: &Inspection, allow: &Rule) -> bool {
+    let methods = denies.protocol != allows.protocol
+        || deny.method.is_none()
+        || allow.method.is_none()
+        || deny.method == allow.method;
+    methods && deny.path.may_overlap(&allow.path)
+}
+
+/// Whether a deny rule of the old policy still stands, or a wider one.
+pub(super) fn deny_covers(after: &[Entry], (entry, inspection, rule): (&Entry, &Inspection, &Rule)) -> bool {
+    super::Scope::pieces(entry).iter().all(|piece| {
+        after.iter().any(|new| {
+            let Some(now) = &new.endpoint.inspection else { return false };
+            now.enforcement == crate::Enforcement::Enforce
+                && now.protocol == inspection.protocol
+                && piece.covered_by(new)
+                && selector_covers(&now.path, &inspection.path)
+                && now.deny.iter().any(|own| rule_covers(own, rule))
+        })
+    })
+}
+
+/// Whether two entries say the same, wherever they came from.
+pub(super) fn same(a: &Entry, b: &Entry) -> bool {
+    let terms =
+        |entry: &Entry| (entry.terms.ask, entry.terms.expires, entry.terms.max_bytes, entry.terms.max_rate);
+    a.binaries == b.binaries && terms(a) == terms(b) && same_endpoint(&a.endpoint, &b.endpoint)
+}
+
+fn same_endpoint(a: &Endpoint, b: &Endpoint) -> bool {
+    let rest = |e: &Endpoint| {
+        (e.allow_encoded_slash, e.request_body_credential_rewrite, e.websocket_credential_rewrite)
+    };
+    let inspections = match (&a.inspection, &b.inspection) {
+        (None, None) => true,
+        (Some(a), Some(b)) => {
+            (a.protocol, &a.path, a.enforcement) == (b.protocol, &b.path, b.enforcement)
+                && same_rules(&a.allow, &b.allow)
+                && same_rules(&a.deny, &b.deny)
+        }
+        (None, Some(_)) | (Some(_), None) => false,
+    };
+    a.host == b.host
+        && a.ports == b.ports
+        && a.allowed_ips == b.allowed_ips
+        && rest(a) == rest(b)
+        && inspections
+}
+
+fn same_rules(a: &[Rule], b: &[Rule]) -> bool {
+    let key = |rule: &Rule| (rule.method.clone(), rule.path.clone(), rule.query.clone());
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| key(a) == key(b))
+}

@@ -1,0 +1,191 @@
+//! A naive evaluator: the words of ADR 0071 one after the other, over every entry, with its own matching. It shares no code
+//! with the one it is compared with but the parsing of documents.
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::net::IpAddr;
+
+use policy::{
+    Binaries, Cidr, Enforcement, Entry, Exchange, Host, HostPattern, Inspection, Kind, PathSelector, Policy,
+    Protocol, Reach, Request, Rule, Unlisted, Verdict, reach,
+};
+
+/// Whether the pattern matches, by trying everything.
+pub fn glob(pattern: &str, text: &str, separator: char) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let text: Vec<char> = text.chars().collect();
+    step(&pattern, 0, &text, separator)
+}
+
+fn step(pattern: &[char], at: usize, text: &[char], separator: char) -> bool {
+    let Some(first) = pattern.get(at) else { return text.is_empty() };
+    let edge = |index: Option<usize>| index.is_none_or(|i| pattern.get(i).is_none_or(|c| *c == separator));
+    if *first == '*' && pattern.get(at + 1) == Some(&'*') && edge(at.checked_sub(1)) && edge(Some(at + 2)) {
+        return (0..=text.len()).any(|taken| step(pattern, at + 2, &text[taken..], separator));
+    }
+    match (first, text.split_first()) {
+        ('*', _) => (0..=text.len())
+            .take_while(|taken| !text[..*taken].contains(&separator))
+            .any(|taken| step(pattern, at + 1, &text[taken..], separator)),
+        ('?', Some((c, rest))) => *c != separator && step(pattern, at + 1, rest, separator),
+        (own, Some((c, rest))) => own == c && step(pattern, at + 1, rest, separator),
+        (_, None) => false,
+    }
+}
+
+fn host_matches(pattern: &HostPattern, host: &Host) -> bool {
+    match pattern {
+        HostPattern::Anywhere => true,
+        HostPattern::Exact(own) => own == host,
+        HostPattern::Names(_) => match host {
+            Host::Name(name) => glob(&pattern.to_string(), name, '.'),
+            Host::Address(_) => false,
+        },
+    }
+}
+
+fn selected(selector: &PathSelector, path: &str) -> bool {
+    match selector {
+        PathSelector::All => true,
+        PathSelector::Below(above) => path == above || path.starts_with(&format!("{above}/")),
+        PathSelector::Like(pattern) => glob(pattern.as_str(), path, '\0'),
+    }
+}
+
+fn width(selector: &PathSelector) -> usize {
+    match selector {
+        PathSelector::All => 0,
+        PathSelector::Below(above) => above.chars().count(),
+        PathSelector::Like(pattern) => pattern.as_str().chars().filter(|c| !matches!(c, '*' | '?')).count(),
+    }
+}
+
+fn method(rule: &Rule, protocol: Protocol, exchange: &Exchange<'_>) -> bool {
+    let seen = match (protocol, exchange.kind) {
+        (Protocol::Rest, Kind::Message) | (Protocol::Websocket, Kind::Request) => return false,
+        (Protocol::Rest, _) => exchange.method.to_uppercase(),
+        (Protocol::Websocket, Kind::Upgrade) => "GET".to_owned(),
+        (Protocol::Websocket, Kind::Message) => "WEBSOCKET_TEXT".to_owned(),
+    };
+    rule.method.as_ref().is_none_or(|own| *own == seen)
+}
+
+fn allows(inspection: &Inspection, exchange: &Exchange<'_>) -> bool {
+    inspection.allow.iter().any(|rule| {
+        method(rule, inspection.protocol, exchange)
+            && glob(rule.path.as_str(), exchange.target.path(), '/')
+            && rule.query.iter().all(|(name, globs)| {
+                let values: Vec<_> = exchange.target.values(name).collect();
+                !values.is_empty() && values.iter().all(|v| globs.iter().any(|g| glob(g.as_str(), v, '.')))
+            })
+    })
+}
+
+fn denies(inspection: &Inspection, exchange: &Exchange<'_>) -> bool {
+    let path = exchange.target.path();
+    let paths = [path.to_owned(), path.replace("%2F", "/")];
+    paths.iter().any(|path| selected(&inspection.path, path))
+        && inspection.deny.iter().any(|rule| {
+            method(rule, inspection.protocol, exchange)
+                && paths.iter().any(|path| glob(rule.path.as_str(), path, '/'))
+                && rule.query.iter().all(|(name, globs)| {
+                    let mut values = exchange.target.values(name);
+                    values.any(|v| globs.iter().any(|g| glob(g.as_str(), v, '.')))
+                })
+        })
+}
+
+fn admits(entry: &Entry, address: Option<IpAddr>, closed: &[Cidr]) -> bool {
+    let Some(address) = address else { return true };
+    let listed = entry.endpoint.allowed_ips.iter().any(|block| block.contains(address));
+    let own = entry.endpoint.host == HostPattern::Exact(Host::Address(address));
+    if closed.iter().any(|block| block.contains(address)) {
+        return false;
+    }
+    match reach(address) {
+        Reach::Never(_) => false,
+        Reach::Listed(_) => listed || own,
+        Reach::Public => listed || entry.endpoint.allowed_ips.is_empty(),
+    }
+}
+
+fn binaries(entry: &Entry, request: &Request<'_>) -> bool {
+    match &*entry.binaries {
+        Binaries::Any => true,
+        Binaries::These(globs) => {
+            request.binaries.iter().any(|path| globs.iter().any(|own| glob(own.as_str(), path, '/')))
+        }
+    }
+}
+
+/// The verdict by the book.
+pub fn decide(policy: &Policy, request: &Request<'_>) -> Verdict {
+    let address = match request.host {
+        Host::Address(address) => Some(*address),
+        Host::Name(_) => request.address,
+    };
+    let there = |entry: &&Entry| {
+        let listed = |ip| entry.endpoint.allowed_ips.iter().any(|block| block.contains(ip));
+        host_matches(&entry.endpoint.host, request.host)
+            && (entry.endpoint.host != HostPattern::Anywhere || address.is_some_and(listed))
+            && entry.endpoint.ports.contains(&request.port)
+            && entry.terms.expires.is_none_or(|end| request.now < end)
+            && binaries(entry, request)
+    };
+    let matching: Vec<&Entry> = policy.entries().iter().filter(there).collect();
+    let inspected: Vec<(&Entry, &Inspection)> =
+        matching.iter().filter_map(|e| e.endpoint.inspection.as_ref().map(|i| (*e, i))).collect();
+    let admitted = |entry: &Entry| admits(entry, address, policy.closed());
+    if matching.is_empty() {
+        let open = address.is_none_or(|ip| {
+            reach(ip) == Reach::Public && !policy.closed().iter().any(|block| block.contains(ip))
+        });
+        return if open && policy.default_for_unlisted() == Unlisted::Ask {
+            Verdict::Ask
+        } else {
+            Verdict::Deny
+        };
+    }
+    let best = |entries: Vec<&Entry>| {
+        let open: Vec<_> = entries.into_iter().filter(|entry| admitted(entry)).collect();
+        match (open.iter().any(|entry| !entry.terms.ask), open.is_empty()) {
+            (true, _) => Verdict::Allow,
+            (false, false) => Verdict::Ask,
+            (false, true) => Verdict::Deny,
+        }
+    };
+    if inspected.is_empty() {
+        return best(matching);
+    }
+    let Some(exchange) = &request.exchange else {
+        let any = inspected.iter().any(|(entry, _)| admitted(entry));
+        return if any { Verdict::Inspect } else { Verdict::Deny };
+    };
+    requests(&inspected, exchange, &admitted, best)
+}
+
+fn requests(
+    inspected: &[(&Entry, &Inspection)],
+    exchange: &Exchange<'_>,
+    admitted: &dyn Fn(&Entry) -> bool,
+    best: impl Fn(Vec<&Entry>) -> Verdict,
+) -> Verdict {
+    let enforced = |inspection: &Inspection| inspection.enforcement == Enforcement::Enforce;
+    if inspected.iter().any(|(_, inspection)| enforced(inspection) && denies(inspection, exchange)) {
+        return Verdict::Deny;
+    }
+    let about: Vec<_> = inspected
+        .iter()
+        .filter(|(_, inspection)| selected(&inspection.path, exchange.target.path()))
+        .collect();
+    let Some(most) = about.iter().map(|(_, inspection)| width(&inspection.path)).max() else {
+        return Verdict::Deny;
+    };
+    let narrow: Vec<_> =
+        about.into_iter().filter(|(_, inspection)| width(&inspection.path) == most).collect();
+    let takes = |entry: &Entry| !exchange.target.path().contains("%2F") || entry.endpoint.allow_encoded_slash;
+    let allowing = narrow.iter().filter(|(entry, inspection)| takes(entry) && allows(inspection, exchange));
+    let verdict = best(allowing.map(|(entry, _)| *entry).collect());
+    let audited = narrow.iter().any(|(entry, _)| admitted(entry))
+        && narrow.iter().all(|(entry, inspection)| !enforced(inspection) && takes(entry));
+    if verdict == Verdict::Deny && audited { Verdict::Allow } else { verdict }
+}
