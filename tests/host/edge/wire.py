@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """WebSocket frames, good and bad, sent to a tenant's real gateway by itself and through the edge: what comes back must be the same. The sections are those of
-Autobahn's test suite. Arguments: tenant, token. In the case that the environment calls ALTERED, the edge gets another last byte."""
+Autobahn's test suite. Arguments: tenant, token. With ALTERED in the environment only the case of that name is tried, and the edge gets another last byte of it."""
 import base64, concurrent.futures, json, os, socket, struct, subprocess, sys
 
 from client import connect, host
 
 tenant, token = sys.argv[1:]
+ALTERED = os.environ.get("ALTERED")
 END = b"the end"
 
 
@@ -120,14 +121,14 @@ def seen(open_, sent, step):
 def compared(case):
     name, sent = case
     for step in (len(sent), 1 if len(sent) < 300 else 999):
-        alone, edge = seen(by_itself, sent, step), seen(through_the_edge, sent[:-1] + b"!" if name == os.environ.get("ALTERED") else sent, step)
+        alone, edge = seen(by_itself, sent, step), seen(through_the_edge, sent[:-1] + b"!" if ALTERED else sent, step)
         if alone != edge:
             return f"{name}, {step} bytes at a time: by itself {alone}, through the edge {edge}"
     return alone[-1]
 
 
 with concurrent.futures.ThreadPoolExecutor(4) as pool:
-    verdicts = list(pool.map(compared, cases()))
+    verdicts = list(pool.map(compared, [case for case in cases() if ALTERED in (None, case[0])]))
 different = [verdict for verdict in verdicts if verdict not in ("ended", "goes on")]
 print(*different, sep="\n")
 print(f"{len(verdicts)} cases: {verdicts.count('goes on')} go on, {verdicts.count('ended')} end, {len(different)} differ")
