@@ -60,3 +60,11 @@ test_a_socket_of_the_gateway_ends_with_its_token() {
     touch /run/held.go
     eventually 5 grep -q ended /run/held
 }
+
+test_frames_good_and_bad_are_answered_as_without_the_edge() {
+    assert_ok python3 "$EDGE/wire.py" acme "$(token acme operator)"
+    assert_match "$OUTPUT" ' cases: [1-9][0-9]* go on, [1-9][0-9]* end, 0 differ$'
+    # The positive control: a case that differs is told.
+    assert_fails env ALTERED="2 ping of 125 bytes" python3 "$EDGE/wire.py" acme "$(token acme operator)"
+    assert_match "$OUTPUT" ', 1 differ$'
+}

@@ -23,6 +23,7 @@ pub mod live;
 pub mod log;
 pub mod metrics;
 pub mod origin;
+pub mod paths;
 pub mod proof;
 pub mod redirect;
 pub mod relay;

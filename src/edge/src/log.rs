@@ -2,6 +2,7 @@
 //!
 //! A thread of its own writes it. When the journal is slower than the requests, lines are dropped and counted.
 
+use std::mem::take;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -197,7 +198,15 @@ impl Drop for Record {
             tenant.numbers.received.add(self.line.received);
             tenant.numbers.sent.add(self.line.sent);
         }
-        match self.edge.log.lines.try_send(self.line.clone()) {
+        let line = Line {
+            id: take(&mut self.line.id),
+            method: take(&mut self.line.method),
+            path: take(&mut self.line.path),
+            host: self.line.host.take(),
+            who: self.line.who.take(),
+            ..self.line
+        };
+        match self.edge.log.lines.try_send(line) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => numbers.unlogged.up(),
         }

@@ -22,7 +22,7 @@ use crate::limits::{self, Quota, Seat};
 use crate::log::Record;
 use crate::strict::{REFUSED, Refusal};
 use crate::tenants::{NoRoute, Tenant};
-use crate::{forward, headers, origin, websocket};
+use crate::{forward, headers, origin, paths, websocket};
 
 /// Bytes of a body for one of the edge's own pages, at most.
 const PAGE_BODY: usize = 16 << 10;
@@ -30,7 +30,7 @@ const PAGE_BODY: usize = 16 << 10;
 const REFUSED_BYTES: usize = 1 << 20;
 const REFUSED_TIME: Duration = Duration::from_millis(500);
 /// What is never relayed.
-const RESERVED: &str = "/.tenantd/";
+pub const RESERVED: &str = "/.tenantd/";
 
 /// One connection.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ pub struct Visit {
     pub record: Option<Record>,
     /// Whether a browser shows the answer.
     pub html: bool,
+    /// Whether the tenant was named by a path.
+    pub by_path: bool,
     /// As long as it is there, the client owes nothing.
     pub busy: Option<Busy>,
 }
@@ -129,7 +131,7 @@ pub async fn answer(connection: Arc<Connection>, request: Request<Incoming>) -> 
     };
     let id = record.id().to_owned();
     let name = String::new();
-    let mut visit = Visit { connection, settings, name, record: Some(record), html, busy };
+    let mut visit = Visit { connection, settings, name, record: Some(record), html, by_path: false, busy };
     let mut response = match handle(&mut visit, request).await {
         Ok(response) => response,
         Err(failure) => {
@@ -145,13 +147,16 @@ pub async fn answer(connection: Arc<Connection>, request: Request<Incoming>) -> 
         }
     };
     visit.note(|record| record.status(response.status().as_u16(), None));
+    if visit.by_path {
+        paths::toward_client(response.headers_mut());
+    }
     if upgrade && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-async fn handle(visit: &mut Visit, request: Request<Incoming>) -> Result<Response<Body>, Failure> {
+async fn handle(visit: &mut Visit, mut request: Request<Incoming>) -> Result<Response<Body>, Failure> {
     let name = name_of(visit, &request)?;
     visit.note(|record| record.host(&name));
     visit.name = name;
@@ -159,13 +164,16 @@ async fn handle(visit: &mut Visit, request: Request<Incoming>) -> Result<Respons
     let quota = Quota::per_second(visit.file().limits.requests_per_ip);
     limited(visit.edge().limits.ip_requests.take(ip, quota, Instant::now()), "requests of one address")?;
     let id = match host::place(&visit.name, &visit.file().domain) {
-        Place::Domain => return Ok(answer::domain(visit.id())),
+        Place::Domain => match paths::tenant(visit, &mut request)? {
+            Some(id) => id,
+            None => return Ok(answer::domain(visit.id())),
+        },
         Place::Tenant(id) => id,
         Place::Elsewhere => {
             return Err(Failure::new(StatusCode::MISDIRECTED_REQUEST, "this name is not served here"));
         }
     };
-    if request.uri().path().starts_with(RESERVED) {
+    if !visit.by_path && request.uri().path().starts_with(RESERVED) {
         return page(visit, &id, request).await;
     }
     let found = match who(visit, &id, &request).await {

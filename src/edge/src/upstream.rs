@@ -20,8 +20,8 @@ const CONNECT: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(600);
 /// How long a connection is kept. Node closes idle ones after five seconds.
 const KEPT: Duration = Duration::from_secs(4);
-/// How many of a tenant's are kept.
-const MOST: usize = 16;
+/// How many of a tenant's are kept: as many as were in use at once a moment ago, so that a busy tenant connects no more.
+const MOST: usize = 256;
 /// Bytes of the buffer of a connection, at most: the head of an answer fits.
 const BUFFER: usize = 64 << 10;
 
@@ -61,9 +61,9 @@ impl Pool {
 
     fn take(&self) -> Option<SendRequest<Outgoing>> {
         let mut idle = self.lock();
-        idle.retain(|(sender, since)| !sender.is_closed() && since.elapsed() < KEPT);
-        let ready = idle.iter().rposition(|(sender, _)| sender.is_ready())?;
-        Some(idle.swap_remove(ready).0)
+        // The one that was used last: those that nobody needs grow old.
+        let ready = idle.iter().rposition(|(sender, since)| sender.is_ready() && since.elapsed() < KEPT)?;
+        Some(idle.remove(ready).0)
     }
 
     fn put(&self, sender: SendRequest<Outgoing>) {

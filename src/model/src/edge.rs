@@ -14,6 +14,9 @@ pub const EDGE_FORMAT: u32 = 1;
 pub const KEYS_FORMAT: u32 = 1;
 /// Format number of `revoked.json`.
 pub const REVOCATIONS_FORMAT: u32 = 1;
+/// Seconds for which a revocation is kept. Nothing that lives longer is taken as a credential, or it would be good again. Tokens and sessions
+/// of ours live for a day and a week at most; access tokens of an identity provider for as long as it says, which is hardly more than a year.
+pub const REVOCATION_KEPT_SEC: i64 = 400 * 24 * 3600;
 
 /// The way to one tenant's gateway, `routes/<system name>.json`. Holds no secret: the name of the proof header is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +84,9 @@ pub struct EdgeFile {
     pub domain: String,
     /// Port in the addresses that people see; 443 is left out of them.
     pub public_port: u16,
+    /// Whether programs reach tenants at `https://<domain>/t/<id>/`, too.
+    #[serde(default)]
+    pub paths: bool,
     /// How long a browser's session lasts, seconds.
     pub session_sec: u32,
     /// Limits.

@@ -69,6 +69,8 @@ struct Written {
     #[serde(default)]
     public_port: Within<1, 65_535>,
     #[serde(default)]
+    paths: bool,
+    #[serde(default)]
     session_sec: Within<60, { MAX_SESSION_SEC as u64 }>,
     #[serde(default)]
     limits: LimitsWritten,
@@ -346,6 +348,7 @@ fn compile(written: Written) -> EdgeSettings {
         format: EDGE_FORMAT,
         domain: written.domain.0,
         public_port: written.public_port.or(443),
+        paths: written.paths,
         session_sec: written.session_sec.or(12 * 3600),
         issuers: issuers.collect(),
         acme,

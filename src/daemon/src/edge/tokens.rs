@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::{IssuedLogin, IssuedToken};
 use host::files;
-use model::edge::{EdgeFile, Revocation, RevokedBy, Route};
+use model::edge::{EdgeFile, REVOCATION_KEPT_SEC, Revocation, RevokedBy, Route};
 use model::{Exit, Role, TenantId};
 use token::{Claims, Kind};
 
@@ -16,9 +16,6 @@ use crate::service::Service;
 
 /// Seconds that a token lives if nothing is said.
 const DEFAULT_SECONDS: u32 = 3600;
-/// Seconds for which a revocation is kept. Tokens and sessions of ours live for a day and a week at most; access tokens of an identity
-/// provider live for as long as it says, which is hardly more than a year.
-const KEPT_SECONDS: i64 = 400 * 24 * 3600;
 /// Revocations at most. Those of subjects and tenants are one each, however often they are repeated.
 const MOST_REVOCATIONS: usize = 50_000;
 /// Bytes of a route, at most.
@@ -177,7 +174,7 @@ impl Service {
         let files = Files::of(&self.paths);
         let now = now()?;
         let mut list = files.revocations()?.unwrap_or_else(nothing_revoked);
-        let made = Revocation { by, value: value.to_owned(), before: now, until: now + KEPT_SECONDS };
+        let made = Revocation { by, value: value.to_owned(), before: now, until: now + REVOCATION_KEPT_SEC };
         add(&mut list.entries, made.clone()).map_err(|why| Failure::new(Exit::CantCreate, why))?;
         files.write_revocations(&list)?;
         tracing::info!(?by, value, "revoked");
@@ -203,7 +200,7 @@ mod tests {
     use super::*;
 
     fn entry(by: RevokedBy, value: &str, before: i64) -> Revocation {
-        Revocation { by, value: value.to_owned(), before, until: before + KEPT_SECONDS }
+        Revocation { by, value: value.to_owned(), before, until: before + REVOCATION_KEPT_SEC }
     }
 
     #[test]
@@ -211,7 +208,7 @@ mod tests {
         let mut entries = vec![
             entry(RevokedBy::Tenant, "acme", 1_000),
             entry(RevokedBy::Subject, "acme", 1_000),
-            entry(RevokedBy::Jti, "x", 2_000 - KEPT_SECONDS),
+            entry(RevokedBy::Jti, "x", 2_000 - REVOCATION_KEPT_SEC),
         ];
         add(&mut entries, entry(RevokedBy::Tenant, "acme", 2_000)).unwrap();
         assert_eq!(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::TenantId;
-use model::edge::Issuer;
+use model::edge::{Issuer, REVOCATION_KEPT_SEC};
 use ring::digest::{SHA256, digest};
 use token::{AccessToken, ExternalClaims, Refusal};
 
@@ -45,6 +45,9 @@ pub(super) fn identity(
     match expected.verify(token, &keys) {
         Ok(verified) => {
             let claims = verified.into_claims();
+            if claims.expires.saturating_sub(now) > REVOCATION_KEPT_SEC {
+                return Err(Answer::refused("token lives longer than a revocation is kept"));
+            }
             let jti = claims.jti.clone().unwrap_or_else(|| fallback_jti(token));
             let rule = rules::first(issuer, tenant, &claims.all);
             let rule =

@@ -18,11 +18,20 @@ fn fits(rule: &ClaimRule, claims: &Map<String, Value>) -> bool {
     if rule.claim == "email" && claims.get("email_verified") != Some(&Value::Bool(true)) {
         return false;
     }
-    match claims.get(&rule.claim) {
+    match claim(claims, &rule.claim) {
         Some(Value::String(value)) => *value == rule.value,
         Some(Value::Array(values)) => values.iter().any(|value| *value == rule.value),
         Some(_) | None => false,
     }
+}
+
+/// The claim of this name, or else the member at the end of these names with points between them (`realm_access.roles`).
+fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    claims.get(name).or_else(|| {
+        let mut names = name.split('.');
+        let first = claims.get(names.next()?)?;
+        names.try_fold(first, |value, name| value.as_object()?.get(name))
+    })
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub(crate) fn files(issuers: Vec<Issuer>) -> Files {
         format: EDGE_FORMAT,
         domain: DOMAIN.to_owned(),
         public_port: 443,
+        paths: false,
         session_sec: u32::try_from(SESSION).unwrap(),
         limits: EdgeLimits::default(),
         issuers,

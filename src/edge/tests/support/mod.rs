@@ -46,6 +46,7 @@ pub struct Host {
 /// What differs between tests.
 #[derive(Clone, Debug)]
 pub struct Setup {
+    pub paths: bool,
     pub limits: EdgeLimits,
     pub patience: Patience,
 }
@@ -63,7 +64,7 @@ impl Default for Setup {
         let second = Duration::from_secs(1);
         let patience =
             Patience { handshake: second, head: second, body: second, idle: second * 3, drain: second * 2 };
-        Self { limits, patience }
+        Self { paths: false, limits, patience }
     }
 }
 
@@ -96,7 +97,7 @@ impl Host {
         std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o700)).unwrap();
         let (document, kid, x) = token::SigningKey::generate().unwrap();
         let key = token::SigningKey::from_pkcs8(&kid, &document).unwrap();
-        let edge = json!({"format": model::edge::EDGE_FORMAT, "domain": DOMAIN, "public_port": 443, "session_sec": 3600, "limits": setup.limits, "issuers": []});
+        let edge = json!({"format": model::edge::EDGE_FORMAT, "domain": DOMAIN, "public_port": 443, "paths": setup.paths, "session_sec": 3600, "limits": setup.limits, "issuers": []});
         put(&paths.edge().join("edge.json"), &edge.to_string());
         let keys = json!({"format": 1, "issuer": token::issuer(DOMAIN), "keys": [{"kid": kid, "x": x, "retired": null}]});
         put(&paths.edge().join("keys.json"), &keys.to_string());

@@ -127,6 +127,7 @@ async fn a_wrong_access_token_of_an_issuer_is_refused() {
         (json!({"aud": "edge"}), "token for another audience"),
         (json!({"aud": "https://acme.agents.example"}), "token for another audience"),
         (json!({"exp": NOW}), "token expired"),
+        (json!({"exp": NOW + 401 * 24 * 3600}), "token lives longer than a revocation is kept"),
         (json!({"iat": NOW + 31}), "token not valid yet"),
         (json!({"nonce": "n", "aud": ["edge", "tenantd"]}), "token of another kind"),
         (json!({"iss": "https://other.example"}), "token of another issuer"),

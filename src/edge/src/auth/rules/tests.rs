@@ -56,6 +56,24 @@ fn a_value_fits_as_a_whole_and_by_its_type() {
 }
 
 #[test]
+fn a_claim_within_claims_is_named_with_points() {
+    let rules = [
+        rule("realm_access.roles", "ops", "acme", Role::Owner),
+        rule("https://corp.example/groups", "ops", "beta", Role::Viewer),
+    ];
+    assert_eq!(role(&rules, "acme", &json!({"realm_access": {"roles": ["ops"]}})), Some(Role::Owner));
+    assert_eq!(role(&rules, "beta", &json!({"https://corp.example/groups": "ops"})), Some(Role::Viewer));
+    for claims in [
+        json!({"realm_access": ["ops"], "roles": ["ops"]}),
+        json!({"realm_access": {"roles": {"ops": "ops"}}}),
+        // A claim of that very name hides what is within another.
+        json!({"realm_access.roles": "staff", "realm_access": {"roles": ["ops"]}}),
+    ] {
+        assert_eq!(role(&rules, "acme", &claims), None, "{claims}");
+    }
+}
+
+#[test]
 fn an_address_that_nobody_verified_is_nobodys() {
     let rules = [rule("email", "alice@corp.example", "acme", Role::Owner)];
     let with = |verified: Value| {
