@@ -15,6 +15,7 @@ mod create;
 mod delete;
 mod doctor;
 mod edge;
+mod egress;
 mod exec;
 mod failure;
 mod list;
@@ -100,6 +101,7 @@ pub async fn run(verb: Verb, session: &mut Session) -> Ended {
         Verb::Secret(verb) => secret::secret(session, verb).await,
         Verb::Vault(verb) => vault::vault(session, verb).await,
         Verb::Edge(verb) => edge::edge(session, verb).await,
+        Verb::Egress(verb) => egress::egress(session, verb),
         Verb::Token(verb) => token::token(session, verb).await,
         Verb::Login(arguments) => token::login(session, &arguments).await,
         Verb::Roles => roles::roles(session),
@@ -211,6 +213,8 @@ mod tests {
             "tenantctl edge enable --certificate x",
             "tenantctl edge enable --certificate x --key y --self-signed",
             "tenantctl sleep",
+            "tenantctl egress check",
+            "tenantctl egress explain x --host y --method GET",
         ] {
             assert_eq!(refused(line).0, 64, "{line}");
         }

@@ -1,4 +1,13 @@
-//! Egress policy.
+//! Egress policy: what a tenant may reach, read from documents, put together, decided, explained, compared and learned.
+//!
+//! Pure: no file, no clock, no thread; the caller brings text, time and addresses. A document means what it says or is refused
+//! with the place of what is wrong ([`Document::parse`], ADR 0070); what it means stands in ADR 0071. Documents become one
+//! [`Policy`] in which each entry keeps where it came from ([`Policy::merge`]).
+//!
+//! [`Policy::decide`] is for every request of every tenant. It allocates nothing and takes no lock. It costs one hash look-up for
+//! the host and one for each of its labels; entries about other hosts cost nothing, however many there are. Each entry found
+//! costs a comparison of ports, a pattern for each binary and ancestor, and a pattern for each rule. A pattern without `**` costs
+//! the length of the text; each `**` may cost it again.
 #![forbid(unsafe_code)]
 
 mod address;

@@ -7,7 +7,9 @@ mod egress;
 #[test]
 fn the_seeds_of_the_fuzz_target_hold() {
     egress::documents(include_bytes!("../../../tests/fuzz/corpus/policy/seed"));
-    for text in [include_bytes!("documents/quickstart.yaml").as_slice(), include_bytes!("documents/slack.yaml")] {
+    for text in
+        [include_bytes!("documents/quickstart.yaml").as_slice(), include_bytes!("documents/slack.yaml")]
+    {
         egress::documents(text);
     }
 }

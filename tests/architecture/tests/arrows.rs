@@ -47,7 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "token",
         ],
     ),
-    ("tenantctl", &["model", "plan", "api", "runtime", "catalog", "host", "confine"]),
+    ("tenantctl", &["model", "plan", "policy", "api", "runtime", "catalog", "host", "confine"]),
 ];
 
 /// Crates that speak HTTP or TLS. The daemon opens no inet socket. `ring` is not among them: it signs and verifies tokens.

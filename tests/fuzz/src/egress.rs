@@ -10,11 +10,18 @@ pub fn documents(bytes: &[u8]) {
         Ok(document) => document,
         Err(refused) => {
             assert!(!refused.0.is_empty());
-            assert!(refused.0.iter().all(|problem| (1..=lines).contains(&problem.mark.line) && problem.mark.column >= 1));
+            assert!(
+                refused
+                    .0
+                    .iter()
+                    .all(|problem| (1..=lines).contains(&problem.mark.line) && problem.mark.column >= 1)
+            );
             return;
         }
     };
-    let Ok(policy) = Policy::merge(vec![Layer { level: Level::Tenant, document }], Vec::new()) else { return };
+    let Ok(policy) = Policy::merge(vec![Layer { level: Level::Tenant, document }], Vec::new()) else {
+        return;
+    };
     assert!(widens(&policy, &policy).is_empty());
     let mut words = text.lines().next().unwrap_or_default().trim_start_matches(['#', ' ']).split(' ');
     let host = words.next().and_then(|word| Host::parse(word).ok());
@@ -22,7 +29,8 @@ pub fn documents(bytes: &[u8]) {
     if let Some(host) = &host {
         assert_eq!(&Host::parse(&host.to_string()).unwrap(), host);
     }
-    let known = policy.entries().iter().filter_map(|entry| Host::parse(&entry.endpoint.host.to_string()).ok());
+    let known =
+        policy.entries().iter().filter_map(|entry| Host::parse(&entry.endpoint.host.to_string()).ok());
     for host in known.chain(host).take(8) {
         let exchange = target.as_ref().map(|target| Exchange { kind: Kind::Request, method: "GET", target });
         let request =

@@ -3,6 +3,7 @@
 mod backup;
 mod create;
 mod edge;
+mod egress;
 mod runtime;
 mod value;
 mod vault;
@@ -16,6 +17,7 @@ use model::TenantId;
 pub use backup::{BackupArgs, BackupVerb, RestoreArgs};
 pub use create::{CreateArgs, LimitArgs};
 pub use edge::{EdgeVerb, EnableArgs, LoginArgs, TokenVerb};
+pub use egress::{EgressVerb, QuestionArgs};
 pub use runtime::{InstallArgs, RuntimeVerb};
 pub use vault::{RecoveryVerb, SecretArgs, SecretFor, SecretVerb, VaultVerb};
 
@@ -167,6 +169,14 @@ pub enum Verb {
         subcommand_help_heading = "Verbs"
     )]
     Edge(EdgeVerb),
+    /// Check and explain egress policies: what tenants may reach
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        subcommand_value_name = "VERB",
+        subcommand_help_heading = "Verbs"
+    )]
+    Egress(EgressVerb),
     /// Issue and revoke tokens
     #[command(
         subcommand,

@@ -1,0 +1,62 @@
+//! `egress check` and `egress explain`, which need no daemon.
+#![allow(clippy::unwrap_used, reason = "a step of a test that fails is a failed test")]
+
+mod fake;
+
+use std::path::Path;
+
+use fake::{Around, Ended, Fake, run};
+
+fn tenantctl(line: &str) -> Ended {
+    let ended = run(Fake::default(), Around::default(), &line.split(' ').collect::<Vec<_>>());
+    assert!(ended.calls.is_empty(), "the daemon was asked: {:?}", ended.calls);
+    ended
+}
+
+fn tree(file: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file).display().to_string()
+}
+
+fn published(name: &str) -> String {
+    tree(&format!("src/policy/tests/documents/{name}.yaml"))
+}
+
+#[test]
+fn published_documents_are_sound_and_notices_refuse_nothing() {
+    let ended = tenantctl(&format!("egress check {} {}", published("slack"), published("quickstart")));
+    assert_eq!(ended.code, 0, "{}", ended.out);
+    assert!(ended.out.contains("slack.yaml:9:3: note: policy \"slack\" has no binaries"), "{}", ended.out);
+    assert!(ended.out.ends_with("2 documents are sound.\n"), "{}", ended.out);
+}
+
+#[test]
+fn a_field_that_is_not_enforced_ends_with_65_and_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("policy.yaml");
+    let text = "version: 1\nnetwork_middlewares: {}\n";
+    std::io::Write::write_all(&mut std::fs::File::create(&file).unwrap(), text.as_bytes()).unwrap();
+    let ended = tenantctl(&format!("egress check {}", file.display()));
+    assert_eq!(ended.code, 65);
+    assert!(ended.out.contains("policy.yaml:2:1: network_middlewares is not enforced here"), "{}", ended.out);
+    let ended = tenantctl(&format!("--json egress check {}", file.display()));
+    let report: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    let problem = report.pointer("/0/problems/0").unwrap();
+    assert_eq!((problem["line"].as_u64(), problem["column"].as_u64()), (Some(2), Some(1)));
+    assert_eq!(tenantctl(&format!("egress explain {} --host a.example.com", file.display())).code, 65);
+    assert_eq!(tenantctl("egress check /nonexistent").code, 66);
+}
+
+#[test]
+fn an_explanation_names_the_verdict_and_the_rule() {
+    let quickstart = published("quickstart");
+    let ask = |rest: &str| tenantctl(&format!("egress explain {quickstart} --host API.github.com {rest}"));
+    let read = ask("--binary /usr/bin/curl --method GET --path /zen");
+    assert_eq!(read.code, 0);
+    assert!(read.out.starts_with("GET api.github.com:443/zen is allowed"), "{}", read.out);
+    assert!(read.out.contains("github_api (tenant,") && read.out.contains("rule in line 27"), "{}", read.out);
+    assert!(ask("--binary /usr/bin/curl --method POST --path /zen").out.contains("is denied"));
+    assert!(ask("--binary /usr/bin/wget").out.contains("not by github_api"));
+    assert!(ask("--binary /usr/bin/curl --address 10.0.0.1").out.contains("private"));
+    let host = tenantctl(&format!("egress explain {quickstart} --host a..b"));
+    assert_eq!(host.code, 65, "{}", host.err);
+}
