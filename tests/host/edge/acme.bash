@@ -11,9 +11,10 @@ DIRECTORY=https://acme.test:14000/dir
 CA=/run/pebble/ca.pem
 ROOT=/run/pebble/root.pem
 
-# pebble_start: the authority, which looks at port 80 of names as /etc/hosts has them
+# pebble_start: the authority, which looks at port 80 of names as /etc/hosts has them. It refuses a nonce now and then, as any may; three in
+# a row would fail an order.
 pebble_start() {
-    systemd-run -q --unit=pebble --setenv=PEBBLE_VA_NOSLEEP=1 --setenv=PEBBLE_WFE_NONCEREJECT=20 \
+    systemd-run -q --unit=pebble --setenv=PEBBLE_VA_NOSLEEP=1 --setenv=PEBBLE_WFE_NONCEREJECT=5 \
         /usr/local/bin/pebble -config /run/pebble/config.json
     eventually 20 curl -sf --cacert "$CA" -o "$ROOT" https://acme.test:15000/roots/0
 }
@@ -101,8 +102,8 @@ ordered_when_asked_for() {
 }
 
 strangers_open_no_order() {
-    local before number
-    before=$(number acme_orders_total)
+    local before failed number
+    before=$(number acme_orders_total) failed=$(number acme_failures_total)
     for number in 1 2 3 4 5; do
         asks "nosuch.$DOMAIN" >/dev/null
         asks "nosuch$number.$DOMAIN" >/dev/null
@@ -112,7 +113,7 @@ strangers_open_no_order() {
     done
     sleep 2
     assert_eq "$(number acme_orders_total)" "$before"
-    assert_eq "$(number acme_failures_total)" 0
+    assert_eq "$(number acme_failures_total)" "$failed"
     assert_match "$(pebble_says)" "alpha.$DOMAIN" # the positive control
     assert_no_match "$(pebble_says)" 'nosuch|elsewhere|a\.alpha'
 }
@@ -144,15 +145,15 @@ a_tenant_made_later() {
 }
 
 a_name_that_is_refused() {
-    local before number
-    before=$(number acme_orders_total)
+    local before failed number
+    before=$(number acme_orders_total) failed=$(number acme_failures_total)
     # The first to ask waits for nothing.
     assert_eq "$(asks "beta.$DOMAIN")" 401
     eventually 60 sh -c "journalctl -u tenantd-edge -o cat | grep -q 'gives no certificate to beta.$DOMAIN'"
     for number in 1 2 3 4 5; do assert_eq "$(asks "beta.$DOMAIN")" 401; done
     sleep 2
     assert_eq "$(number acme_orders_total)" $((before + 1))
-    assert_eq "$(number acme_failures_total)" 1
+    assert_eq "$(number acme_failures_total)" $((failed + 1))
     assert_eq "$(edge_journal | grep -c "gives no certificate to beta.$DOMAIN")" 1
     assert_match "$(edge_journal)" "beta.$DOMAIN: .*asked for again in 3600 s .does http://beta.$DOMAIN/ lead to port 80"
 }
@@ -200,5 +201,8 @@ without_it_again() {
     systemctl stop pebble.service
     edge_close
 }
+
+# What a failure leaves to look at.
+trap 'status=$?; [ "$status" -eq 0 ] || edge_journal | grep -E "certificate|account|authority" | tail -n 20 >&2; exit "$status"' EXIT
 
 "$@"
