@@ -7,35 +7,13 @@
     reason = "a measurement prints; one that fails has nothing to say"
 )]
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt::Write as _;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use policy::{Document, Exchange, Host, Hosts, Kind, Layer, Level, Policy, Request, Target, Verdict};
 
 const DECISIONS: usize = 300_000;
-
-struct Counting;
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: hands everything to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the promises that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: it came from `System`.
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn main() {
     let policies: usize = std::env::args().nth(1).map_or(200, |text| text.parse().unwrap());
@@ -56,9 +34,10 @@ fn main() {
     };
     // What is asked is decided both ways, or the figure would be of one of them.
     assert_eq!((ask(0), ask(4)), (Verdict::Allow, Verdict::Deny));
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    black_box(ask(0));
-    println!("allocations {}", ALLOCATIONS.load(Ordering::Relaxed) - before);
+    let counted = allocation_counter::measure(|| {
+        black_box(ask(0));
+    });
+    println!("allocations {}", counted.count_total);
     let mut took: Vec<u128> = Vec::with_capacity(DECISIONS);
     for n in 0..DECISIONS {
         let begun = Instant::now();
