@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """What the edge costs, as root on a booted host: processor time of the proxy alone, whoever else works. All speak TLS 1.3 with one certificate to the same load
-and relay to the same gateway. HAProxy verifies an ES256 token in every request (it knows no Ed25519), Pingora an Ed25519 one, nginx asks a location of its own that
-says yes. The edge writes a line of its access log for each request; so do HAProxy and one of the two nginx."""
+and relay to the same gateway. HAProxy verifies an ES256 token in every request (it knows no Ed25519), nginx asks a location of its own that says yes. The edge writes a line of its access log for each request; so do HAProxy and one of the two nginx."""
 import asyncio, base64, json, os, pathlib, resource, ssl, statistics, struct, subprocess, sys, tempfile, time
 
 from measure import PORT, Failed, bench, eventually, progress, promises, run, tenant_address
@@ -170,16 +169,6 @@ backend g
     return Peer("HAProxy, JWT ES256", 4432, [f"authorization: Bearer {es256(key)}"], lambda: [child.pid]), child
 
 
-def pingora(backend):
-    """Verifies a JWT, Ed25519, in each request."""
-    key, public = WORK / "ed25519.pem", WORK / "ed25519.pub"
-    run("openssl", "genpkey", "-algorithm", "ed25519", "-out", str(key))
-    run("openssl", "pkey", "-in", str(key), "-pubout", "-out", str(public))
-    program = pathlib.Path(__file__).with_name("pingora-peer")
-    child = subprocess.Popen([program, "127.0.0.1:4434", CERTIFICATE, FILES / "tls/key.pem", backend, public])
-    return Peer("Pingora, JWT Ed25519", 4434, [f"authorization: Bearer {own(key, 0)}"], lambda: [child.pid]), child
-
-
 def plain(raw):
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
@@ -307,7 +296,7 @@ def main():
     subprocess.run(["systemctl", "stop", "nginx", "haproxy"], capture_output=True)
     backend = gateway()
     first = edge()
-    others = [nginx(backend, 4431, "off"), nginx(backend, 4433, "syslog:server=unix:/dev/log"), haproxy(backend), pingora(backend)]
+    others = [nginx(backend, 4431, "off"), nginx(backend, 4433, "syslog:server=unix:/dev/log"), haproxy(backend)]
     peers = [first, *(peer for peer, _ in others)]
     try:
         for peer in peers:
@@ -337,13 +326,12 @@ def main():
     print("| proxy | requests a processor second | p99 at half load | WebSocket, processor time a message |\n|---|---|---|---|")
     for name in middle:
         print(f"| {name} | {middle[name]:.0f} | {tails[name]:.2f} ms | {sockets_cost[name]:.1f} µs |")
-    own_rate, bare, logging, ha, pingora_ = middle.values()
-    print(f"\nRatio to nginx {own_rate / bare:.2f}, to nginx with an access log {own_rate / logging:.2f}, to HAProxy {own_rate / ha:.2f}, to Pingora {own_rate / pingora_:.2f}. "
+    own_rate, bare, logging, ha = middle.values()
+    print(f"\nRatio to nginx {own_rate / bare:.2f}, to nginx with an access log {own_rate / logging:.2f}, to HAProxy {own_rate / ha:.2f}. "
           f"A request with a cached token costs the edge {check:.0f} µs on one connection, one with a new token {more:.0f} µs more; openssl verifies an Ed25519 signature in {verify:.0f} µs.")
     tail, haproxy_tail = tails[first.name], tails["HAProxy, JWT ES256"]
     promises("edge", [
         ("Requests a processor second, token cached, against nginx with auth_request: at least the same", bare / own_rate, 1, f"{own_rate / bare:.2f} times, with its access log on {own_rate / logging:.2f}"),
-        ("Requests a processor second, token cached, against Pingora with a JWT: at least 1.2 times", 1.2 * pingora_ / own_rate, 1, f"{own_rate / pingora_:.2f} times"),
         ("p99 at half load: at most 1.5 times HAProxy's", tail, haproxy_tail * 1.5, f"{tail:.2f} ms, HAProxy {haproxy_tail:.2f} ms"),
         ("A WebSocket message costs at most 20 µs", sockets_cost[first.name], 20, f"{sockets_cost[first.name]:.1f} µs"),
         (f"{sockets} idle WebSockets: at most 250 MiB", extra, 250, f"{extra:.0f} MiB more, {all_of_it:.0f} MiB in all"),

@@ -3,7 +3,6 @@
 # could not measure what it is for fails. A file may say at its top
 #   # level: bare|package|tenants|openclaw   what its host starts with (tenants if not said; see host.sh)
 #   # example: CRATE/NAME                     an example of a crate, built for release, that it finds beside itself
-#   # peer: NAME                              benches/NAME, a workspace of its own, whose program NAME-peer it finds beside itself
 #   # variant: plain|bench                   whether the host has the peers it is compared with (bench if not said)
 
 # benchmarks [FILTER [ARGUMENT…]]: run those whose file name matches the regular expression, with these arguments.
@@ -28,7 +27,7 @@ benchmarks() {
 
 # benchmark NAME FILE ARGUMENT…: run one in a host of its own.
 benchmark() {
-    local name=$1 file=$2 host=bench-$1 status=0 example peer
+    local name=$1 file=$2 host=bench-$1 status=0 example
     shift 2
     host_boot "$host" nspawn "${TENANTD_SUITE:-bookworm}" "$(test_file_says "$file" level tenants)" \
         "$(test_file_says "$file" variant bench)" </dev/null >&2 || die "the benchmark host did not boot"
@@ -38,13 +37,6 @@ benchmark() {
         shown_on_failure "cargo build" cargo build --manifest-path "$CHECKOUT/Cargo.toml" --release --locked -p "${example%/*}" \
             --example "${example#*/}" || return
         host_put "$host" "${CARGO_TARGET_DIR:-$CHECKOUT/target}/release/examples/${example#*/}" /opt/rig/host || return
-    fi
-    peer=$(test_file_says "$file" peer "")
-    if [ -n "$peer" ]; then
-        need_packages cmake
-        shown_on_failure "cargo build" cargo build --manifest-path "$CHECKOUT/benches/$peer/Cargo.toml" --release --locked \
-            --target-dir "$CHECKOUT/target/$peer" || return
-        host_put "$host" "$CHECKOUT/target/$peer/release/$peer-peer" /opt/rig/host || return
     fi
     host_run "$host" env BENCH_LOAD="$BENCH_LOAD" BENCH_COMMIT="$BENCH_COMMIT" bash "/opt/rig/host/$name.sh" "$@" </dev/null || status=$?
     host_stop "$host"
