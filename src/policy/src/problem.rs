@@ -77,7 +77,9 @@ impl<'t> Problems<'t> {
     }
 
     fn problem(&self, mark: Mark, what: String) -> Problem {
-        let line = self.text.lines().nth(mark.line.saturating_sub(1)).unwrap_or_default();
+        // In YAML a carriage return ends a line by itself.
+        let text = self.text.replace("\r\n", "\n");
+        let line = text.split(['\n', '\r']).nth(mark.line.saturating_sub(1)).unwrap_or_default();
         let shown = mark.column <= WIDEST && !line.chars().any(char::is_control);
         let excerpt = if shown { line.chars().take(WIDEST).collect() } else { String::new() };
         Problem { file: self.file.to_owned(), mark, what, excerpt }

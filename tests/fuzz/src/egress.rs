@@ -5,7 +5,8 @@ use policy::{Document, Exchange, Host, Hosts, Kind, Layer, Level, Policy, Reques
 /// A document; a first line that is a comment is also a request: host and target.
 pub fn documents(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let lines = text.lines().count().max(1) + 1;
+    // In YAML a carriage return ends a line by itself.
+    let lines = text.replace("\r\n", "\n").split(['\n', '\r']).count() + 1;
     let document = match Document::parse("fuzz.yaml", text, &Hosts::Unknown) {
         Ok(document) => document,
         Err(refused) => {
