@@ -72,6 +72,8 @@ test_revocation_ends_what_is_open_within_a_second() {
         later rm -f /run/socket /run/stream /run/other /run/socket.go /run/stream.go /run/other.go
         for how in socket stream other; do eventually 10 test -s "/run/$how"; done
         case $by in jti) what=$(member jti <<<"$one") ;; subject) what=ann ;; tenant) what=alpha ;; esac
+        # What ends before the watch begins, but after this, was ended by the revocation.
+        for how in socket stream other; do assert_eq "$(cat "/run/$how")" open; done
         tenantctl token revoke "--$by" "$what"
         touch /run/socket.go /run/stream.go
         for how in socket stream; do
