@@ -114,7 +114,7 @@ pub(crate) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// A file's largest size; more is no spec, and is not held in memory to find out.
+/// A file's largest size; more is no document of ours, and is not held in memory to find out.
 const MOST_BYTES: u64 = SpecFile::MOST_BYTES as u64;
 
 /// Reads a file, or standard input for `-`, and says how it is called in messages.
@@ -128,9 +128,13 @@ pub(crate) fn read(session: &mut Session, path: &Path) -> Result<(String, String
     let mut bytes = Vec::new();
     source.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Failure::reading(path, &error))?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MOST_BYTES) {
-        return Err(Failure::new(Exit::Data, format!("{name}: larger than 1 MiB: this is no spec")));
+        return Err(Failure::new(
+            Exit::Data,
+            format!("{name}: larger than 1 MiB: this is neither a spec nor a policy"),
+        ));
     }
-    let text = String::from_utf8(bytes)
-        .map_err(|error| Failure::new(Exit::Data, format!("{name}: not UTF-8 ({error}): this is no spec")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        Failure::new(Exit::Data, format!("{name}: not UTF-8 ({error}): this is neither a spec nor a policy"))
+    })?;
     Ok((name, text))
 }

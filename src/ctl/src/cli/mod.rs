@@ -170,6 +170,8 @@ pub enum Verb {
     )]
     Edge(EdgeVerb),
     /// Check and explain egress policies: what tenants may reach
+    ///
+    /// Nothing enforces them in this release: a tenant reaches nothing, whatever a policy says.
     #[command(
         subcommand,
         disable_help_subcommand = true,
