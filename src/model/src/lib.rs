@@ -9,6 +9,8 @@ mod compiled;
 pub mod delivery;
 pub mod edge;
 mod edge_settings;
+pub mod egress;
+mod egress_spec;
 mod exit;
 mod facts;
 mod feature;
@@ -28,13 +30,14 @@ pub use compiled::{
     Network, READINESS_FORMAT, Readiness, Rlimit, Service,
 };
 pub use edge_settings::{EdgeSettings, EdgeSettingsError, LETS_ENCRYPT, MAX_SESSION_SEC};
+pub use egress_spec::{BudgetSpec, Dollars, EgressSpec, PriceSpec, ProviderSpec, UnlistedSpec};
 pub use exit::Exit;
 pub use facts::{Controller, Facts};
 pub use feature::Feature;
 pub use gateway_settings::GatewaySettings;
 pub use id::{IdError, TenantId};
 pub use limits::{ByteSize, CpuQuota, LimitError, Limits};
-pub use paths::{Paths, cell};
+pub use paths::{Paths, cell, egress_cell};
 pub use resource::{Account, Content, Key, Kind, Owner, PropertyValue, Resource};
 pub use role::{Role, RoleError};
 pub use settings::{

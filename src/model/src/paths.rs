@@ -100,6 +100,26 @@ impl Paths {
         self.at("run/tenantd/proof.sock")
     }
 
+    /// `/var/lib/tenantd/egress/<tenant>`: what one tenant's proxy reads (`model::egress`).
+    pub fn egress(&self, id: &TenantId) -> PathBuf {
+        self.state().join("egress").join(id.system_name())
+    }
+
+    /// The proxy's own state: what it has used of budgets. Written by it, so believed in nothing else.
+    pub fn egress_state(&self, id: &TenantId) -> PathBuf {
+        self.at("var/lib/private/tenant-egress").join(id.system_name())
+    }
+
+    /// Where proxies ask about destinations.
+    pub fn ask_socket(&self) -> PathBuf {
+        self.at("run/tenantd/ask.sock")
+    }
+
+    /// Where proxies ask which program a connection belongs to.
+    pub fn identify_socket(&self) -> PathBuf {
+        self.at("run/tenantd/identify.sock")
+    }
+
     /// Installed runtimes, `<runtime>/<version>/`.
     pub fn runtimes(&self) -> PathBuf {
         self.state().join("runtimes")
@@ -156,6 +176,14 @@ impl Paths {
     }
 }
 
+/// Places inside the cell of an egress proxy, the same for every tenant.
+pub mod egress_cell {
+    /// `egress.json` and `approvals.json`, read-only.
+    pub const FILES: &str = "/run/tenantd/egress";
+    /// Its own state directory.
+    pub const STATE: &str = "/var/lib/tenant-egress";
+}
+
 /// Places inside a cell, the same for every tenant.
 pub mod cell {
     /// The tenant's compiled files, read-only.
@@ -166,6 +194,8 @@ pub mod cell {
     pub const CANARY: &str = "/run/tenantd/cell/canary";
     /// Rendered configuration of the gateway, read-only; `tenant-exec` copies it to [`crate::delivery::CONFIG`].
     pub const CONFIG: &str = "/run/tenantd/cell/config";
+    /// Certificate of the authority by which the egress proxy speaks for others, PEM.
+    pub const AUTHORITY: &str = "/run/tenantd/cell/egress-authority.pem";
     /// The sealed runtime, read-only.
     pub const RUNTIME: &str = "/run/tenantd/runtime";
 }

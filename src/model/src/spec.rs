@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Feature, GatewaySettings, LimitError, Limits, TenantId};
+use crate::{EgressSpec, Feature, GatewaySettings, LimitError, Limits, TenantId};
 
 /// Why a spec is refused. Every message is one sentence with object, cause and remedy.
 #[derive(Debug, Error)]
@@ -75,6 +75,9 @@ pub struct SpecFile {
     /// Keys added to the gateway's configuration file, for runtimes that have one; never secrets.
     #[serde(default, skip_serializing_if = "GatewaySettings::is_empty")]
     pub settings: GatewaySettings,
+    /// What the tenant may reach; left out: nothing, and it has no proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<EgressSpec>,
 }
 
 fn is_default(limits: &Limits) -> bool {

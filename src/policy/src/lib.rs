@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod compiled;
 mod decide;
 mod document;
 mod explain;
@@ -28,6 +29,7 @@ mod widen;
 mod yaml;
 
 pub use address::{Cidr, Reach, carried, reach};
+pub use compiled::{APPROVALS, CompileError, compile, known_hosts};
 pub use decide::{Decision, Exchange, Kind, Reason, Request, Verdict};
 pub use document::{
     Binaries, Document, Endpoint, Enforcement, Hosts, Inspection, NetworkPolicy, PathSelector, Preset,

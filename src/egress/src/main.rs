@@ -1,0 +1,4 @@
+//! tenant-egress: see the library of the same name.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Secrets in the place of their placeholders.

@@ -1,0 +1,2 @@
+//! Who is at the other end of a socket.
+#![forbid(unsafe_code)]

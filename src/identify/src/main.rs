@@ -1,0 +1,3 @@
+//! tenant-identify.
+#![forbid(unsafe_code)]
+fn main() {}
