@@ -3,6 +3,7 @@
 use confine::landlock::Places;
 use model::{Allocation, Facts, Limits, Paths, Settings, Spec, SpecError, SpecFile};
 use plan::{Gateway, Refusal, Tenant};
+use policy::Profile;
 use runtime::{Description, Values};
 
 use crate::Catalog;
@@ -14,6 +15,19 @@ pub struct Grant {
     pub allocation: Allocation,
     /// Installed version of the runtime; nothing for one that installs nothing.
     pub version: Option<String>,
+    /// What the daemon adds to the tenant's egress.
+    pub egress: EgressGrant,
+}
+
+/// What is not in the spec: answers of operators, and the certificate authority that was made for the tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EgressGrant {
+    /// What was approved, as a policy document.
+    pub approvals: Option<String>,
+    /// Until when what is refused is reported for learning.
+    pub learn_until: Option<u64>,
+    /// Certificate of its authority, PEM.
+    pub authority: Option<String>,
 }
 
 /// A spec with what the host's settings add to it, checked.
@@ -40,7 +54,14 @@ pub fn assemble(
         runtime: description.name.clone(),
         cause,
     };
-    let limits = limits_in_force(&spec, description, settings);
+    let egress = match &spec.egress {
+        None => None,
+        Some(section) => Some(crate::egress::prepare(catalog, &spec.id, section, &grant, settings).map_err(
+            |cause| Refusal::Settings { tenant: spec.id.clone(), cause: format!("egress: {cause}") },
+        )?),
+    };
+    let (profile, egress) = egress.unzip();
+    let limits = limits_in_force(&spec, profile.as_ref(), description, settings);
     let port = spec.port.unwrap_or(description.port);
     let access = description.access();
     let origins = allowed_origins(&spec);
@@ -83,7 +104,8 @@ pub fn assemble(
     let seccomp = confine::seccomp::compile(&catalog.seccomp, &description.seccomp)
         .map_err(|error| refuse(error.to_string()))?;
     let allocation = grant.allocation;
-    Ok(Tenant { spec, spec_text, limits, allocation, gateway, landlock, seccomp, paths: paths.clone() })
+    let paths = paths.clone();
+    Ok(Tenant { spec, spec_text, limits, allocation, gateway, landlock, seccomp, egress, paths })
 }
 
 /// Those of the spec, and the one that stands for the edge's.
@@ -91,7 +113,16 @@ fn allowed_origins(spec: &Spec) -> Vec<String> {
     spec.origins.iter().cloned().chain([model::edge::internal_origin(&spec.id)]).collect()
 }
 
-/// The spec's limits, then the runtime's, then the host's defaults.
-fn limits_in_force(spec: &Spec, description: &Description, settings: &Settings) -> Limits {
-    spec.limits.clone().or(&description.limits).or(&settings.defaults.limits)
+/// The spec's limits, then the profile's, then the runtime's, then the host's defaults.
+fn limits_in_force(
+    spec: &Spec,
+    profile: Option<&Profile>,
+    description: &Description,
+    settings: &Settings,
+) -> Limits {
+    let own = match profile {
+        Some(profile) => spec.limits.clone().or(&profile.limits),
+        None => spec.limits.clone(),
+    };
+    own.or(&description.limits).or(&settings.defaults.limits)
 }

@@ -3,9 +3,10 @@
 #![forbid(unsafe_code)]
 
 mod assemble;
+mod egress;
 mod read;
 mod version;
 
-pub use assemble::{Grant, assemble, complete};
+pub use assemble::{EgressGrant, Grant, assemble, complete};
 pub use read::{Catalog, CatalogError, read_settings, read_spec};
 pub use version::{kept_version, write_id, write_version};

@@ -141,6 +141,39 @@ impl Catalog {
         Ok(names)
     }
 
+    /// Text of a shipped file of egress, for example `presets/npm.yaml`.
+    pub(crate) fn shipped(&self, directory: &str, name: &str, end: &str) -> Result<(String, String), String> {
+        let listed = self.names_in(directory, end).map_err(|error| error.to_string())?;
+        if !listed.iter().any(|known| known == name) {
+            let name: String = name.chars().take(64).collect();
+            return Err(format!("there is no {name:?} in {directory}: there are {}", listed.join(", ")));
+        }
+        let path = self.directory.join(directory).join(format!("{name}{end}"));
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok((path.display().to_string(), text)),
+            Err(error) => {
+                Err(format!("cannot read {}: {error}: reinstall the package tenantd", path.display()))
+            }
+        }
+    }
+
+    /// Names of the files in a directory of the policies, without their common end.
+    pub fn names_in(&self, directory: &str, end: &str) -> Result<Vec<String>, CatalogError> {
+        let path = self.directory.join(directory);
+        let unreadable = |source| CatalogError::Read {
+            path: path.clone(),
+            source,
+            remedy: "reinstall the package tenantd",
+        };
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&path).map_err(unreadable)? {
+            let name = entry.map_err(unreadable)?.file_name();
+            names.extend(name.to_str().and_then(|name| name.strip_suffix(end)).map(str::to_owned));
+        }
+        names.sort();
+        Ok(names)
+    }
+
     /// Where a runtime's config template lies; empty for a runtime without one.
     pub fn template_file(&self, description: &Description) -> String {
         let config = description.config.as_ref();

@@ -114,6 +114,7 @@ fn from_arguments(arguments: &CreateArgs) -> Result<String, Failure> {
         limits,
         environment: arguments.environment.iter().cloned().collect(),
         settings: GatewaySettings::default(),
+        egress: None,
     };
     Ok(spec.validate(&format!("tenant {}", arguments.tenant))?.to_toml()?)
 }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use api::Outcome;
-use catalog::{Catalog, CatalogError, Grant};
+use catalog::{Catalog, CatalogError, EgressGrant, Grant};
 use host::Systemd;
 use model::{Allocation, Exit, Feature, Settings, SpecFile, World};
 use plan::{LAYERS, Refusal, Tenant, Wanted};
@@ -103,7 +103,7 @@ fn wanted(session: &mut Session, file: &Path, facts: Option<&Path>) -> Result<(T
             description.name
         ))?;
     }
-    let grant = Grant { allocation: first(&settings)?, version };
+    let grant = Grant { allocation: first(&settings)?, version, egress: EgressGrant::default() };
     let tenant = catalog::assemble(
         &shipped,
         (&description, &template),

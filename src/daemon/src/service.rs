@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use catalog::{Catalog, Grant};
+use catalog::{Catalog, EgressGrant, Grant};
 use host::{RealHost, Systemd};
 use model::{Allocation, Exit, Facts, Paths, Settings, TenantId};
 use plan::{LAYERS, Tenant, Wanted, wanted};
@@ -94,7 +94,7 @@ impl Service {
         let allocation = self.existing(id)?;
         let (written, text) = catalog::read_spec(&self.paths, id)?;
         let file = self.paths.spec(id).display().to_string();
-        let tenant = self.assemble(&file, &text, Grant { allocation, version: written.version })?;
+        let tenant = self.assemble(&file, &text, Grant { allocation, version: written.version, egress: EgressGrant::default() })?;
         let wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
         Ok((tenant, wanted))
     }

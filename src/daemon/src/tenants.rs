@@ -1,7 +1,7 @@
 //! Create, change, repair, delete: each written down before it begins, each ending in the wanted state or in absence.
 
 use api::Outcome;
-use catalog::Grant;
+use catalog::{EgressGrant, Grant};
 use model::{Exit, Key, Kind, SpecFile, TenantId, World};
 use plan::{LAYERS, Plan, Scope, Wanted, apply, plan, wanted};
 
@@ -42,7 +42,7 @@ impl Service {
         let (text, version) = self.with_version(written, creation.text, None)?;
         let allocation = self.choose_allocation(&id)?;
         let file = self.paths.spec(&id).display().to_string();
-        let tenant = self.assemble(&file, &text, Grant { allocation: allocation.clone(), version })?;
+        let tenant = self.assemble(&file, &text, Grant { allocation: allocation.clone(), version, egress: EgressGrant::default() })?;
         let mut wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
         if !creation.start {
             wanted.world.take(&unit_key(Kind::Unit, &id));
@@ -126,7 +126,7 @@ impl Service {
         let (on_disk, before) = catalog::read_spec(&self.paths, &id)?;
         let (text, version) = self.with_version(written, text, Some(&on_disk))?;
         let file = self.paths.spec(&id).display().to_string();
-        let tenant = self.assemble(&file, &text, Grant { allocation: allocation.clone(), version })?;
+        let tenant = self.assemble(&file, &text, Grant { allocation: allocation.clone(), version, egress: EgressGrant::default() })?;
         let wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
         let scope = self.scope_as_running(&id, allocation.uid, wanted.world.clone())?;
         if dry_run {
@@ -172,7 +172,7 @@ impl Service {
         let file = self.paths.spec(id).display().to_string();
         let version = SpecFile::parse(&file, text)?.version;
         let uid = allocation.uid;
-        let tenant = self.assemble(&file, text, Grant { allocation, version })?;
+        let tenant = self.assemble(&file, text, Grant { allocation, version, egress: EgressGrant::default() })?;
         let wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
         let unit = wanted.world.get(&unit_key(Kind::Unit, id)).cloned();
         let mut scope = self.scope_as_running(id, uid, wanted.world)?;

@@ -7,6 +7,7 @@ use std::path::Path;
 use confine::{capabilities, landlock, process, rlimits, seccomp};
 use model::{Confinement, cell, delivery};
 
+use crate::authorities;
 use crate::command::{Command, Request, is_credentials_directory};
 use crate::confinement;
 use crate::failure::{Cause, Failure};
@@ -65,6 +66,8 @@ fn confine_and_execute(
 /// Secrets and configuration, to where the gateway looks for them. A command gets the configuration without the secret.
 fn deliver(is_gateway: bool, confinement: &mut Confinement) -> Result<(), Cause> {
     let (source, place) = (Path::new(cell::CONFIG), Path::new(delivery::CONFIG));
+    let own = Path::new(cell::AUTHORITY);
+    authorities::gather(own, Path::new(authorities::HOST), Path::new(delivery::AUTHORITIES))?;
     if !is_gateway {
         return sealed::copy(source, place, Header::Unneeded);
     }

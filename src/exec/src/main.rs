@@ -3,6 +3,7 @@
 //! Runs as the tenant, inside its unit. Starts no thread, goes on after no error, decides nothing.
 #![forbid(unsafe_code)]
 
+mod authorities;
 mod command;
 mod confinement;
 mod failure;

@@ -32,6 +32,7 @@ pub(crate) fn observe(paths: &Paths, scope: &Scope, world: &mut World) -> Result
     }
     let compiled = paths.compiled(&scope.tenant);
     discover(&compiled, world, 0)?;
+    discover(&paths.egress(&scope.tenant), world, 0)?;
     for file in [paths.spec(&scope.tenant), paths.route(&scope.tenant)] {
         let temporary = file.file_name().map(files::temporary_name).unwrap_or_default();
         for path in [&file, &file.with_file_name(temporary)] {

@@ -9,6 +9,8 @@ pub const CREDENTIAL: &str = "secrets";
 pub const DIRECTORY: &str = "/run/tenantd/secrets";
 /// Where `tenant-exec` puts the gateway's configuration, with its secret in the place of [`MARK`]. No secret has a name with a dot.
 pub const CONFIG: &str = "/run/tenantd/secrets/.config";
+/// Where `tenant-exec` puts the certificate authorities that the tenant's programs believe: the host's, and its proxy's own.
+pub const AUTHORITIES: &str = "/run/tenantd/secrets/.authorities.pem";
 /// What stands in a rendered configuration where the gateway's own secret belongs.
 pub const MARK: &str = "@gateway@";
 

@@ -194,6 +194,24 @@ pub struct Registries {
     pub npm: Option<String>,
     /// npm configuration file handed to the download. Default: `/root/.npmrc` where it exists.
     pub npmrc: Option<String>,
+    /// Address of the Python package index, for the preset `pypi`. Default: none.
+    pub pypi: Option<String>,
+    /// Address of the Rust crate index, for the preset `cargo`. Default: none.
+    pub cargo: Option<String>,
+    /// Address of the Debian mirror, for the preset `debian`. Default: none.
+    pub debian: Option<String>,
+}
+
+impl Registries {
+    /// Addresses by the names that presets use (`host_of`).
+    pub fn named(&self) -> [(&'static str, Option<&str>); 4] {
+        [
+            ("npm", self.npm.as_deref()),
+            ("pypi", self.pypi.as_deref()),
+            ("cargo", self.cargo.as_deref()),
+            ("debian", self.debian.as_deref()),
+        ]
+    }
 }
 
 /// Where `tenantctl backup` puts backups when it is not told, as by its timer.

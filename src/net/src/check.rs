@@ -78,6 +78,7 @@ pub mod tests {
             },
             services: vec![],
             gateway_port: 18789,
+            intercept: false,
         }
     }
 

@@ -13,6 +13,7 @@ mod down;
 mod element;
 mod error;
 mod file;
+mod intercept;
 mod message;
 mod namespace;
 mod nft;

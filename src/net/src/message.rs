@@ -15,7 +15,7 @@ use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 
 use crate::socket::Request;
@@ -28,7 +28,9 @@ const FIRST_DEAD_GROUP: u32 = 0x7464_0000;
 /// bridge in it takes an RCU barrier (br_multicast_dev_del): one group would hold up every other network on the host for
 /// seconds, and a message per bridge would take twice as long.
 const DEAD_GROUPS: u32 = 32;
-/// Index of `eth0` in the tenant's namespace; 1 is the loopback link's.
+/// Index of the loopback link in any namespace.
+pub const LOOPBACK_INDEX: u32 = 1;
+/// Index of `eth0` in the tenant's namespace.
 pub const INSIDE_INDEX: u32 = 2;
 const PREFIX: u8 = 30;
 
@@ -172,17 +174,16 @@ pub fn add_neighbour(index: u32, address: Ipv4Addr, mac: [u8; 6]) -> Request {
     request(RTM_NEWNEIGH, CREATE | REPLACE, bytes(&message))
 }
 
-/// The default route, by the bridge: only for a tenant whose connections are redirected to a proxy.
-pub fn add_default_route(gateway: Ipv4Addr) -> Request {
+/// The default route, to the loopback: only for a tenant whose connections are redirected to a proxy there. Without one no connection
+/// would get as far as to be redirected.
+pub fn add_default_route() -> Request {
     let mut message = RouteMessage::default();
     message.header.address_family = AddressFamily::Inet;
     message.header.table = 254;
     message.header.protocol = RouteProtocol::Static;
-    message.header.scope = RouteScope::Universe;
+    message.header.scope = RouteScope::Link;
     message.header.kind = RouteType::Unicast;
-    message
-        .attributes
-        .extend([RouteAttribute::Gateway(RouteAddress::Inet(gateway)), RouteAttribute::Oif(INSIDE_INDEX)]);
+    message.attributes.push(RouteAttribute::Oif(LOOPBACK_INDEX));
     request(RTM_NEWROUTE, CREATE | REPLACE, bytes(&message))
 }
 

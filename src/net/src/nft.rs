@@ -27,13 +27,22 @@ const CHAINS: [(&str, u32); 8] = [
 const SUBSYSTEM: u16 = 10;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
+/// Makes a table.
+pub const NEW_TABLE: u16 = SUBSYSTEM << 8;
+/// Makes a chain.
+pub const NEW_CHAIN: u16 = SUBSYSTEM << 8 | 3;
 const GET_CHAIN: u16 = SUBSYSTEM << 8 | 4;
+/// Makes a rule.
+pub const NEW_RULE: u16 = SUBSYSTEM << 8 | 6;
 const NEW_ELEMENT: u16 = SUBSYSTEM << 8 | 12;
 const GET_ELEMENT: u16 = SUBSYSTEM << 8 | 13;
 const DELETE_ELEMENT: u16 = SUBSYSTEM << 8 | 14;
+/// Makes a counter.
+pub const NEW_OBJECT: u16 = SUBSYSTEM << 8 | 18;
 const GET_OBJECT: u16 = SUBSYSTEM << 8 | 19;
 const FAMILY_INET: u8 = 1;
-const CREATE: u16 = 0x400;
+/// Makes what is not there.
+pub const CREATE: u16 = 0x400;
 const NESTED: u16 = 0x8000;
 
 /// Opens a socket in the calling thread's namespace, which must be the host's.
@@ -106,9 +115,15 @@ pub fn missing(netlink: &mut Netlink, elements: &[Element]) -> Result<Vec<&'stat
 
 /// Packets counted by the named counter.
 pub fn counter(netlink: &mut Netlink, name: &str) -> Result<u64, Error> {
-    let body = [text(1, TABLE), text(2, name), attribute(3, &1_u32.to_be_bytes())].concat();
-    let failed = |error: io::Error| Error::kernel(format!("read counter {name} of the fence"), error);
-    let mut answers = netlink.exchange(&[question(GET_OBJECT, &body)]).map_err(failed)?;
+    counter_of(netlink, FAMILY_INET, TABLE, name)
+}
+
+/// Packets counted by a named counter of any table.
+pub fn counter_of(netlink: &mut Netlink, family: u8, table: &str, name: &str) -> Result<u64, Error> {
+    let body = [header(family, 0), text(1, table), text(2, name), attribute(3, &1_u32.to_be_bytes())].concat();
+    let failed = |error: io::Error| Error::kernel(format!("read counter {name} of table {table}"), error);
+    let question = Request { kind: GET_OBJECT, flags: 0, answered: true, body };
+    let mut answers = netlink.exchange(&[question]).map_err(failed)?;
     let messages = answers.pop().map_or(Ok(Vec::new()), Answer::into_result).map_err(failed)?;
     messages
         .first()
@@ -116,14 +131,35 @@ pub fn counter(netlink: &mut Netlink, name: &str) -> Result<u64, Error> {
         .ok_or_else(|| failed(io::Error::from(io::ErrorKind::InvalidData)))
 }
 
+/// How many rules and jumps use a chain; 0 if there is none.
+pub fn uses(netlink: &mut Netlink, family: u8, table: &str, chain: &str) -> Result<u64, Error> {
+    let body = [header(family, 0), text(1, table), text(3, chain)].concat();
+    let question = Request { kind: GET_CHAIN, flags: 0, answered: true, body };
+    let mut answers =
+        netlink.exchange(&[question]).map_err(|error| Error::kernel(format!("ask for chain {chain}"), error))?;
+    let found = answers.pop().and_then(|answer| answer.into_result().ok());
+    Ok(found.and_then(|messages| messages.first().and_then(|message| number(message, &[6]))).unwrap_or(0))
+}
+
 fn transaction(netlink: &mut Netlink, kind: u16, elements: &[Element]) -> io::Result<()> {
+    let flags = if kind == NEW_ELEMENT { CREATE } else { 0 };
+    batch(netlink, FAMILY_INET, flags, elements.iter().map(|element| (kind, list(element))))
+}
+
+/// Requests that are done all or none, in this order.
+pub fn batch(
+    netlink: &mut Netlink,
+    family: u8,
+    flags: u16,
+    requests: impl Iterator<Item = (u16, Vec<u8>)>,
+) -> io::Result<()> {
     let mark = |kind| Request { kind, flags: 0, answered: false, body: header(0, SUBSYSTEM) };
     let mut batch = vec![mark(BATCH_BEGIN)];
-    batch.extend(elements.iter().map(|element| Request {
+    batch.extend(requests.map(|(kind, attributes)| Request {
         kind,
-        flags: if kind == NEW_ELEMENT { CREATE } else { 0 },
+        flags,
         answered: true,
-        body: [header(FAMILY_INET, 0), list(element)].concat(),
+        body: [header(family, 0), attributes].concat(),
     }));
     batch.push(mark(BATCH_END));
     netlink.exchange(&batch)?.into_iter().try_for_each(|answer| answer.into_result().map(drop))
@@ -148,17 +184,20 @@ fn header(family: u8, resource: u16) -> Vec<u8> {
     vec![family, 0, high, low]
 }
 
-fn text(kind: u16, value: &str) -> Vec<u8> {
+/// An attribute that holds a text.
+pub fn text(kind: u16, value: &str) -> Vec<u8> {
     let mut bytes = value.as_bytes().to_vec();
     bytes.push(0);
     attribute(kind, &bytes)
 }
 
-fn nested(kind: u16, attributes: &[u8]) -> Vec<u8> {
+/// An attribute that holds others.
+pub fn nested(kind: u16, attributes: &[u8]) -> Vec<u8> {
     attribute(kind | NESTED, attributes)
 }
 
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+/// An attribute.
+pub fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let attribute = DefaultNla::new(kind, value.to_vec());
     let mut bytes = vec![0; attribute.buffer_len()];
     attribute.emit(&mut bytes);

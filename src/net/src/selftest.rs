@@ -4,12 +4,12 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use model::{Network, Service, TenantId};
+use model::{Network, TenantId};
 use nix::errno::Errno;
 
 use crate::error::Error;
 use crate::route::{self, find};
-use crate::{alarm, down, element, message, namespace, nft, record};
+use crate::{alarm, down, element, intercept, message, namespace, nft, record};
 
 /// A refusal comes at once; only a fence that is not there, or one that drops, takes longer.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -105,15 +105,21 @@ fn attempt(network: &Network) -> Result<(), Error> {
     let home = namespace::current()?;
     namespace::enter(&inside)?;
     let reached = TcpStream::connect_timeout(&target, PATIENCE);
-    let left = TcpStream::connect_timeout(&SocketAddr::new(IpAddr::V4(NOWHERE), 9), PATIENCE);
+    let left = leave(network);
     namespace::enter(&home)?;
     if reached.is_ok() || listener.accept().is_ok() {
         return Err(Error::Breach(format!("{target} on this host could be reached from inside")));
     }
-    let redirected = network.services.iter().any(|service| matches!(service, Service::Redirect { .. }));
-    match left {
+    left
+}
+
+/// Tries to leave the namespace that the calling thread is in. Connections to an egress proxy are not tried: each would start it.
+fn leave(network: &Network) -> Result<(), Error> {
+    if network.intercept {
+        return intercept::check();
+    }
+    match TcpStream::connect_timeout(&SocketAddr::new(IpAddr::V4(NOWHERE), 9), PATIENCE) {
         Err(error) if route::is_one_of(&error, &[Errno::ENETUNREACH]) => Ok(()),
-        _ if redirected => Ok(()),
         Ok(_) => Err(Error::Breach(format!("{NOWHERE} could be reached from inside"))),
         Err(error) => Err(Error::Breach(format!("a route leads out of the namespace ({NOWHERE}: {error})"))),
     }

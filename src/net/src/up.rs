@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
-use model::{HostLink, Network, Paths, Service, TenantId};
+use model::{HostLink, Network, Paths, TenantId};
 use nix::errno::Errno;
 
 use crate::error::Error;
 use crate::route::{self, find, may, must, run};
 use crate::socket::Netlink;
-use crate::{check, down, element, file, message, namespace, nft, record, sysctl};
+use crate::{check, down, element, file, intercept, message, namespace, nft, record, sysctl};
 
 /// How often a step is tried again that lost a race with the sweep.
 const TRIES: usize = 5;
@@ -35,6 +35,10 @@ fn put_up(tenant: &TenantId) -> Result<(), Error> {
     let bridge = bridge(&mut host, &network)?;
     let mut inside = pair(&mut host, &network, bridge)?;
     run(&mut host, host_side(&network.link, bridge))?;
+    if network.intercept {
+        // Before the route: nothing ever takes it that is not redirected or refused.
+        intercept::put(&network)?;
+    }
     run(&mut inside, tenant_side(&network))?;
     namespace::publish(tenant)
 }
@@ -138,9 +142,8 @@ fn tenant_side(network: &Network) -> Vec<route::Step> {
             message::add_neighbour(eth0, link.bridge_address, link.bridge_mac),
         ),
     ];
-    if network.services.iter().any(|service| matches!(service, Service::Redirect { .. })) {
-        let route = message::add_default_route(link.bridge_address);
-        steps.push(must("add the default route inside", route));
+    if network.intercept {
+        steps.push(must("add the default route inside", message::add_default_route()));
     }
     steps
 }

@@ -34,6 +34,8 @@ pub enum Part {
     Link(HostLink),
     /// One service on the bridge address.
     Service(Service),
+    /// Every connection that leaves the namespace goes to the proxy in it.
+    Intercept,
     /// The gateway's port.
     GatewayPort(u16),
     /// One property of the slice.
@@ -64,6 +66,7 @@ impl Part {
             Part::Rlimit(limit) => format!("confinement rlimit {}", limit.resource),
             Part::Link(_) => "network link".into(),
             Part::Service(service) => format!("network service {service:?}"),
+            Part::Intercept => "network intercept".into(),
             Part::GatewayPort(_) => "network port".into(),
             Part::SliceProperty { name, .. } => format!("slice property {name}"),
             Part::Etc { name, .. } => format!("etc {name}"),

@@ -18,4 +18,4 @@ pub use draft::{Conflict, Draft, Part};
 pub use explain::{Explanation, explain};
 pub use layer::{LAYERS, Layer, Wanted, wanted};
 pub use refusal::Refusal;
-pub use tenant::{Gateway, Tenant};
+pub use tenant::{Egress, Gateway, Tenant};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::edge::RoleRights;
+use model::egress::{ApprovalsFile, EgressFile};
 use model::{Allocation, BpfFilter, LandlockRuleset, Limits, Paths, Spec, TenantId};
 
 /// One tenant with everything that a layer may ask.
@@ -22,6 +23,8 @@ pub struct Tenant {
     pub landlock: LandlockRuleset,
     /// Seccomp filters compiled from the runtime's policy.
     pub seccomp: Vec<BpfFilter>,
+    /// What its egress proxy is given; nothing for a tenant without one.
+    pub egress: Option<Egress>,
     /// Where things lie.
     pub paths: Paths,
 }
@@ -31,6 +34,17 @@ impl Tenant {
     pub fn id(&self) -> &TenantId {
         &self.spec.id
     }
+}
+
+/// What a tenant's egress proxy is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Egress {
+    /// Policy, secrets' places, providers.
+    pub file: EgressFile,
+    /// What was approved.
+    pub approvals: ApprovalsFile,
+    /// Certificate of the authority by which the proxy speaks for others, PEM; nothing before it was made.
+    pub authority: Option<String>,
 }
 
 /// A runtime rendered for one tenant.

@@ -23,18 +23,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("confine", &["model"]),
     ("host", &["model", "plan", "api", "runtime", "confine"]),
     ("runtime-store", &["model", "runtime"]),
-    ("catalog", &["model", "plan", "runtime", "confine"]),
+    ("catalog", &["model", "plan", "policy", "runtime", "confine"]),
     ("tenant-archive", &["model"]),
     ("tenant-exec", &["model", "confine"]),
     ("tenant-net", &["model"]),
     ("tenant-ready", &["model"]),
     ("tenant-credentials", &["model", "vault", "vault-store"]),
     ("tenant-edge", &["model", "token", "confine"]),
+    ("tenant-egress", &["model", "policy", "confine"]),
+    ("tenant-identify", &["model"]),
     (
         "tenantd",
         &[
             "model",
             "plan",
+            "policy",
+            "tenant-identify",
             "api",
             "runtime",
             "runtime-store",
@@ -81,6 +85,10 @@ const HTTP_AND_TLS: &[&str] = &[
 const ASYNC: &[&str] =
     &["tokio", "async-std", "smol", "async-io", "async-executor", "futures-executor", "rayon", "mio", "zbus"];
 
+/// Programs that run inside a cell, before it, or as root beside it.
+const SMALL: &[&str] =
+    &["tenant-archive", "tenant-exec", "tenant-net", "tenant-ready", "tenant-credentials", "tenant-identify"];
+
 #[test]
 fn every_crate_uses_only_crates_below_it() {
     let crates = crates().unwrap();
@@ -98,15 +106,17 @@ fn every_crate_uses_only_crates_below_it() {
 }
 
 #[test]
-fn only_the_edge_links_http_and_tls() {
+fn only_the_edge_and_the_egress_proxy_link_http_and_tls() {
     refuse("tenantd", HTTP_AND_TLS);
     refuse("tenantctl", HTTP_AND_TLS);
-    refuse("tenant-edge", &["openssl", "openssl-sys", "native-tls", "boring", "aws-lc-rs"]);
+    for program in ["tenant-edge", "tenant-egress"] {
+        refuse(program, &["openssl", "openssl-sys", "native-tls", "boring", "aws-lc-rs"]);
+    }
 }
 
 #[test]
 fn what_runs_inside_a_cell_or_before_it_links_no_http_and_no_tls() {
-    for program in ["tenant-archive", "tenant-exec", "tenant-net", "tenant-ready", "tenant-credentials"] {
+    for program in SMALL {
         refuse(program, HTTP_AND_TLS);
     }
 }
@@ -114,7 +124,7 @@ fn what_runs_inside_a_cell_or_before_it_links_no_http_and_no_tls() {
 /// `tenant-archive` has one thread beside its own: that of libzstd, which compresses.
 #[test]
 fn the_small_programs_have_no_thread_and_no_async_runtime() {
-    for program in ["tenant-archive", "tenant-exec", "tenant-net", "tenant-ready", "tenant-credentials"] {
+    for program in SMALL {
         refuse(program, ASYNC);
     }
     refuse("tenant-exec", &["seccompiler"]);

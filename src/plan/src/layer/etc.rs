@@ -18,14 +18,18 @@ impl Layer for Etc {
         let user = tenant.id().user();
         let uid = tenant.allocation.uid;
         let home = tenant.paths.data(tenant.id()).join("home");
-        let bridge = tenant.allocation.network.bridge();
+        // Where no proxy is, nobody answers.
+        let name_server = match tenant.egress {
+            Some(_) => std::net::Ipv4Addr::LOCALHOST,
+            None => tenant.allocation.network.bridge(),
+        };
         let own = tenant.allocation.network.tenant();
         let files = [
             ("passwd", format!("{user}:x:{uid}:{uid}:tenant:{}:/bin/sh\n", home.display())),
             ("group", format!("{user}:x:{uid}:\n")),
             ("hosts", format!("127.0.0.1 localhost\n{own} {}\n", tenant.id())),
             ("hostname", format!("{}\n", tenant.id())),
-            ("resolv.conf", format!("nameserver {bridge}\noptions timeout:2 attempts:1\n")),
+            ("resolv.conf", format!("nameserver {name_server}\noptions timeout:2 attempts:1\n")),
             ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n".to_owned()),
             ("machine-id", format!("{}\n", tenant.allocation.machine_id)),
         ];

@@ -3,6 +3,7 @@
 mod account;
 mod data;
 mod edge;
+mod egress;
 mod etc;
 mod firewall;
 mod landlock;
@@ -42,6 +43,7 @@ pub static LAYERS: &[&dyn Layer] = &[
     &network::NetworkLinks,
     &firewall::Firewall,
     &edge::Edge,
+    &egress::EgressProxy,
     &limits::ResourceLimits,
     &runtime::Runtime,
     &spec::SpecOnDisk,
@@ -95,6 +97,7 @@ fn assemble_world(tenant: &Tenant, parts: impl Iterator<Item = Part>) -> Result<
     let mut links = None;
     let mut services = Vec::new();
     let mut gateway_port = 0;
+    let mut intercept = false;
     let compiled = tenant.paths.compiled(tenant.id());
     let owner = Owner::root_for(tenant.allocation.uid);
     for part in parts {
@@ -114,6 +117,7 @@ fn assemble_world(tenant: &Tenant, parts: impl Iterator<Item = Part>) -> Result<
             Part::Rlimit(limit) => confinement.rlimits.push(limit),
             Part::Link(link) => links = Some(link),
             Part::Service(service) => services.push(service),
+            Part::Intercept => intercept = true,
             Part::GatewayPort(port) => gateway_port = port,
             Part::SliceProperty { name, value } => {
                 properties.insert(name, value);
@@ -133,8 +137,8 @@ fn assemble_world(tenant: &Tenant, parts: impl Iterator<Item = Part>) -> Result<
     world.put(Resource::Slice { unit: tenant.id().slice(), properties });
     world.put(json_file(tenant, "confinement.json", &confinement)?);
     if let Some(link) = links {
-        let network =
-            Network { format: NETWORK_FORMAT, tenant: tenant.id().clone(), link, services, gateway_port };
+        let (format, tenant_id) = (NETWORK_FORMAT, tenant.id().clone());
+        let network = Network { format, tenant: tenant_id, link, services, gateway_port, intercept };
         world.put(json_file(tenant, "network.json", &network)?);
     }
     Ok(world)

@@ -1,0 +1,131 @@
+//! The way out of a tenant's namespace: there is none but to the egress proxy, which listens on the loopback inside. A default route leads to
+//! that loopback; a rule sends every TCP connection to the proxy, another refuses and counts what is no TCP connection. All of it lies in
+//! the tenant's own namespace, in which the tenant has no privilege, and goes with it. Source: include/uapi/linux/netfilter/nf_tables.h.
+
+use std::io;
+use std::net::{Ipv4Addr, UdpSocket};
+
+use model::Network;
+use model::egress::TRANSPARENT_PORT;
+use nix::errno::Errno;
+
+use crate::error::Error;
+use crate::message::LOOPBACK_INDEX;
+use crate::nft::{self, CREATE, NEW_CHAIN, NEW_OBJECT, NEW_RULE, NEW_TABLE, attribute, nested, text};
+use crate::route;
+
+const TABLE: &str = "tenantd";
+/// Redirects, before routing is done.
+const REDIRECT: &str = "redirect";
+/// Refuses what was not redirected.
+const REFUSE: &str = "refuse";
+const COUNTER: &str = "refused_way_out";
+const FAMILY_IP: u8 = 2;
+const LOCAL_OUT: u32 = 3;
+const REGISTER: u32 = 1;
+/// TEST-NET-1: nobody's address.
+const NOWHERE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
+
+/// Puts the rules into the namespace that the calling thread is in.
+pub fn put(network: &Network) -> Result<(), Error> {
+    let mut netlink = nft::open()?;
+    let own = network.link.tenant_address;
+    let tcp = [expression("meta", &[number(1, REGISTER), number(2, 16)]), compare(0, &[6])].concat();
+    let redirect = [leaves(own), tcp, redirect()].concat();
+    let refuse = [leaves(own), count(), reject()].concat();
+    let requests = [
+        (NEW_TABLE, text(1, TABLE)),
+        (NEW_OBJECT, [text(1, TABLE), text(2, COUNTER), number(3, 1), nested(4, &[])].concat()),
+        (NEW_CHAIN, chain(REDIRECT, "nat", -100)),
+        (NEW_CHAIN, chain(REFUSE, "filter", 0)),
+        (NEW_RULE, rule(REDIRECT, &redirect)),
+        (NEW_RULE, rule(REFUSE, &refuse)),
+    ];
+    let put = nft::batch(&mut netlink, FAMILY_IP, CREATE, requests.into_iter());
+    put.map_err(|error| Error::kernel("redirect connections to the egress proxy", error))
+}
+
+/// Fails if something but TCP connections could leave the namespace that the calling thread is in, or those would not go to the proxy.
+pub fn check() -> Result<(), Error> {
+    let mut netlink = nft::open()?;
+    for chain in [REDIRECT, REFUSE] {
+        if nft::uses(&mut netlink, FAMILY_IP, TABLE, chain)? == 0 {
+            return Err(Error::Breach(format!("chain {chain} inside is empty or missing")));
+        }
+    }
+    let failed = |error: io::Error| Error::kernel("open a socket inside", error);
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(failed)?;
+    let before = nft::counter_of(&mut netlink, FAMILY_IP, TABLE, COUNTER)?;
+    match socket.send_to(b"tenantd self-test", NOWHERE) {
+        Err(error) if route::is_one_of(&error, &[Errno::EPERM]) => {
+            match nft::counter_of(&mut netlink, FAMILY_IP, TABLE, COUNTER)? {
+                after if after > before => Ok(()),
+                _ => Err(Error::Breach("a datagram was refused inside, but not by the rule".to_owned())),
+            }
+        }
+        Ok(_) => Err(Error::Breach("a datagram could leave the namespace".to_owned())),
+        Err(error) => Err(Error::Breach(format!("a datagram was not refused by the rule inside, but: {error}"))),
+    }
+}
+
+/// Matches what leaves by the loopback for an address that is not the namespace's own.
+fn leaves(own: Ipv4Addr) -> Vec<u8> {
+    let destination = expression("payload", &[number(1, REGISTER), number(2, 1), number(3, 16), number(4, 4)]);
+    let mask = [
+        number(1, REGISTER),
+        number(2, REGISTER),
+        number(3, 4),
+        nested(4, &attribute(1, &[255, 0, 0, 0])),
+        nested(5, &attribute(1, &[0; 4])),
+    ];
+    [
+        expression("meta", &[number(1, REGISTER), number(2, 5)]),
+        compare(0, &LOOPBACK_INDEX.to_ne_bytes()),
+        destination.clone(),
+        compare(1, &own.octets()),
+        destination,
+        expression("bitwise", &mask),
+        compare(1, &[127, 0, 0, 0]),
+    ]
+    .concat()
+}
+
+/// Equal (0) or not (1).
+fn compare(operator: u32, value: &[u8]) -> Vec<u8> {
+    expression("cmp", &[number(1, REGISTER), number(2, operator), nested(3, &attribute(1, value))])
+}
+
+fn redirect() -> Vec<u8> {
+    let port = nested(2, &attribute(1, &TRANSPARENT_PORT.to_be_bytes()));
+    [
+        expression("immediate", &[number(1, REGISTER), port]),
+        expression("redir", &[number(1, REGISTER), number(2, REGISTER)]),
+    ]
+    .concat()
+}
+
+fn count() -> Vec<u8> {
+    expression("objref", &[number(1, 1), text(2, COUNTER)])
+}
+
+/// ICMP: communication administratively prohibited.
+fn reject() -> Vec<u8> {
+    expression("reject", &[number(1, 0), attribute(2, &[13])])
+}
+
+fn chain(name: &str, kind: &str, priority: i32) -> Vec<u8> {
+    let hook = [number(1, LOCAL_OUT), attribute(2, &priority.to_be_bytes())].concat();
+    [text(1, TABLE), text(3, name), nested(4, &hook), text(7, kind)].concat()
+}
+
+fn rule(chain: &str, expressions: &[u8]) -> Vec<u8> {
+    [text(1, TABLE), text(2, chain), nested(4, expressions)].concat()
+}
+
+fn expression(name: &str, attributes: &[Vec<u8>]) -> Vec<u8> {
+    nested(1, &[text(1, name), nested(2, &attributes.concat())].concat())
+}
+
+fn number(kind: u16, value: u32) -> Vec<u8> {
+    attribute(kind, &value.to_be_bytes())
+}
