@@ -116,7 +116,6 @@ fn place(address: &str) -> Option<HostAndPort> {
         Some((host, port)) if !host.is_empty() && !authority.ends_with(']') => (host, port.parse().ok()?),
         Some(_) | None => (authority, usual),
     };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
     Host::parse(host).ok().map(|host| HostAndPort { host: host.to_string(), port })
 }
 
@@ -147,8 +146,8 @@ mod tests {
             ("https://registry.example.org/", "registry.example.org", 443),
             ("http://mirror.example.org:8081/npm/", "mirror.example.org", 8081),
             ("https://user:secret@registry.example.org/x", "registry.example.org", 443),
-            ("https://[2001:db8::1]:8443/", "2001:db8::1", 8443),
-            ("https://[2001:db8::1]/", "2001:db8::1", 443),
+            ("https://[2001:db8::1]:8443/", "[2001:db8::1]", 8443),
+            ("https://[2001:db8::1]/", "[2001:db8::1]", 443),
         ] {
             assert_eq!(place(address), Some(HostAndPort { host: host.to_owned(), port }), "{address}");
         }
