@@ -138,11 +138,6 @@ pub enum Service {
         /// Port number.
         port: u16,
     },
-    /// Every other TCP connection is redirected to this port of the bridge address (transparent proxy).
-    Redirect {
-        /// Port number.
-        port: u16,
-    },
 }
 
 /// How `tenant-ready` learns that the gateway answers.

@@ -48,15 +48,8 @@ fn macs(link: &HostLink) -> Option<String> {
 }
 
 fn services(services: &[Service]) -> Option<String> {
-    let mut redirects = 0;
-    for service in services {
-        let (Service::Tcp { port } | Service::Udp { port } | Service::Redirect { port }) = *service;
-        if port == 0 {
-            return Some("has a service on port 0".to_owned());
-        }
-        redirects += usize::from(matches!(service, Service::Redirect { .. }));
-    }
-    (redirects > 1).then(|| "redirects to more than one port".to_owned())
+    let nowhere = |service: &Service| matches!(service, Service::Tcp { port: 0 } | Service::Udp { port: 0 });
+    services.iter().any(nowhere).then(|| "has a service on port 0".to_owned())
 }
 
 #[cfg(test)]
@@ -119,8 +112,7 @@ pub mod tests {
     }
 
     #[test]
-    fn two_redirects_and_port_zero_are_refused() {
-        assert!(refused(|n| n.services = vec![Service::Redirect { port: 1 }, Service::Redirect { port: 2 }]));
+    fn port_zero_is_refused() {
         assert!(refused(|n| n.services = vec![Service::Udp { port: 0 }]));
     }
 }

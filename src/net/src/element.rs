@@ -14,8 +14,6 @@ pub struct Element {
     pub set: &'static str,
     /// Its key.
     pub key: Vec<u8>,
-    /// What a map gives for the key.
-    pub value: Option<Vec<u8>>,
 }
 
 /// All elements of one tenant, in the order in which they are added.
@@ -31,22 +29,16 @@ pub fn elements(network: &Network) -> Vec<Element> {
         key.extend_from_slice(&[protocol, 0, 0, 0]);
         key.extend_from_slice(&port.to_be_bytes());
         key.extend_from_slice(&[0, 0]);
-        Element { set: "services", key, value: None }
+        Element { set: "services", key }
     };
     let mut all = vec![
-        Element { set: "bridges", key: on_link(link.bridge_address), value: None },
-        Element { set: "peers", key: on_link(link.tenant_address), value: None },
+        Element { set: "bridges", key: on_link(link.bridge_address) },
+        Element { set: "peers", key: on_link(link.tenant_address) },
     ];
     for wanted in &network.services {
         match *wanted {
             Service::Tcp { port } => all.push(service(TCP, port)),
             Service::Udp { port } => all.push(service(UDP, port)),
-            Service::Redirect { port } => {
-                let value = Some(port.to_be_bytes().to_vec());
-                all.push(service(TCP, port));
-                all.push(Element { set: "redirects", key: name(&link.bridge), value });
-                all.push(Element { set: "redirected", key: name(&link.bridge), value: None });
-            }
         }
     }
     all
@@ -78,13 +70,5 @@ mod tests {
     fn a_tenant_without_services_has_only_its_two_addresses() {
         let sets: Vec<_> = elements(&network()).iter().map(|element| element.set).collect();
         assert_eq!(sets, ["bridges", "peers"]);
-    }
-
-    #[test]
-    fn a_redirect_opens_its_port_and_nothing_else() {
-        let mut network = network();
-        network.services = vec![Service::Redirect { port: 3129 }];
-        let sets: Vec<_> = elements(&network).iter().map(|element| element.set).collect();
-        assert_eq!(sets, ["bridges", "peers", "services", "redirects", "redirected"]);
     }
 }

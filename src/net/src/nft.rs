@@ -13,9 +13,8 @@ use crate::socket::{Answer, Netlink, Request};
 /// The table of `fence.nft`.
 const TABLE: &str = "tenantd";
 /// Chains of the skeleton, each with the least uses it has when it holds a rule: one per rule, one per jump to it.
-const CHAINS: [(&str, u32); 8] = [
+const CHAINS: [(&str, u32); 7] = [
     ("prerouting", 1),
-    ("transparent", 1),
     ("input", 1),
     ("forward", 1),
     ("output", 1),
@@ -167,10 +166,7 @@ pub fn batch(
 
 /// The attributes that name one element: table, set, and a list of one.
 fn list(element: &Element) -> Vec<u8> {
-    let mut inner = nested(1, &attribute(1, &element.key));
-    if let Some(value) = &element.value {
-        inner.extend(nested(2, &attribute(1, value)));
-    }
+    let inner = nested(1, &attribute(1, &element.key));
     [text(1, TABLE), text(2, element.set), nested(3, &nested(1, &inner))].concat()
 }
 

@@ -18,9 +18,9 @@ fn extras() -> impl Strategy<Value = String> {
         prop::option::of(1u64..10_000),
         prop::option::of(16u64..4096),
         prop::option::of(1u64..64),
-        any::<bool>(),
+        any::<[bool; 2]>(),
     )
-        .prop_map(|(tasks, weight, memory, disk, described)| {
+        .prop_map(|(tasks, weight, memory, disk, [described, egress])| {
             let mut text = String::new();
             if described {
                 text.push_str("description = \"x\"\n");
@@ -35,6 +35,9 @@ fn extras() -> impl Strategy<Value = String> {
                 if let Some(value) = value {
                     text.push_str(&format!("{key} = {value}\n"));
                 }
+            }
+            if egress {
+                text.push_str("[egress]\n");
             }
             text
         })
@@ -183,4 +186,25 @@ fn every_slot_names_the_layer_that_asked() {
     let lines = explain(&wanted(LAYERS, &tenant("acme", 1, ""), &facts()).unwrap());
     assert!(lines.iter().any(|line| line.what == "confinement landlock" && line.layers == ["landlock"]));
     assert!(lines.iter().all(|line| !line.layers.is_empty()));
+}
+
+#[test]
+fn a_tenant_with_a_way_out_finds_its_proxy_and_one_without_has_no_trace_of_it() {
+    let text = |extra: &str, path: &str| {
+        let world = world_of(1, extra);
+        let found = world.iter().find(|(key, _)| key.to_string() == format!("file {path}"));
+        found.map(|(_, resource)| format!("{resource:?}")).unwrap_or_default()
+    };
+    let world = |extra: &str| world_of(1, extra);
+    let policy = "file /var/lib/tenantd/egress/acme/egress.json";
+    assert!(holds(&world("[egress]\n"), policy) && !holds(&world(""), policy));
+    let resolv = "/var/lib/tenantd/compiled/acme/etc/resolv.conf";
+    assert_ne!(text("[egress]\n", resolv), text("", resolv));
+    // A policy that changes restarts no gateway.
+    assert!(text("[egress]\n", "/var/lib/tenantd/egress/acme/egress.json").contains("restart: false"));
+    assert!(text("", "/var/lib/tenantd/compiled/acme/network.json").contains("restart: true"));
+    assert_ne!(
+        text("[egress]\n", "/var/lib/tenantd/compiled/acme/network.json"),
+        text("", "/var/lib/tenantd/compiled/acme/network.json")
+    );
 }
