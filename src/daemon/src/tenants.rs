@@ -248,7 +248,9 @@ impl Service {
         progress: &Progress,
     ) -> Result<Plan, Failure> {
         let scope = self.scope(id, kept)?;
-        Ok(apply(&mut self.host(), &mut StepJournal::new(&self.database, id, progress), &scope)?)
+        let steps = apply(&mut self.host(), &mut StepJournal::new(&self.database, id, progress), &scope)?;
+        host::forget_proxy(&self.systemd, &self.paths, id)?;
+        Ok(steps)
     }
 
     /// The data directories of a tenant as they are.

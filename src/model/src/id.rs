@@ -118,6 +118,16 @@ impl TenantId {
         format!("tenant-net@{}.service", self.system_name())
     }
 
+    /// The unit that runs the tenant's egress proxy.
+    pub fn egress_unit(&self) -> String {
+        format!("tenant-egress@{}.service", self.system_name())
+    }
+
+    /// The sockets at which the proxy is reached from inside.
+    pub fn egress_socket(&self) -> String {
+        format!("tenant-egress@{}.socket", self.system_name())
+    }
+
     /// The slice that carries the tenant's limits.
     pub fn slice(&self) -> String {
         format!("tenants-{}.slice", self.system_name())

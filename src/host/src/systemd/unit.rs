@@ -108,6 +108,14 @@ impl Systemd {
         })
     }
 
+    /// Has systemd remove the state directories of a unit that does not run; does not wait for it.
+    pub(crate) fn clean_state(&self, unit: &str) -> Result<(), HostError> {
+        let (act, name) = (format!("clean {unit}"), unit.to_owned());
+        self.run(&act, move |link| async move {
+            link.manager("CleanUnit", &(name.as_str(), ["state"].as_slice())).await.map(drop)
+        })
+    }
+
     /// What a unit says of itself.
     pub fn unit(&self, unit: &str) -> Result<UnitStatus, HostError> {
         let (act, name) = (format!("ask systemd for {unit}"), unit.to_owned());

@@ -1,0 +1,238 @@
+#!/usr/bin/python3
+"""What the egress proxy costs, as root on a booted host: processor time of the proxy alone. The world is a namespace behind a veth, with nginx as the server of all. A tenant's programs are led to
+the proxy inside their namespace; HAProxy listens in it, too (`namespace`); nginx, which cannot, has a namespace of its own with a veth, and a load of its own in it."""
+import json, pathlib, re, statistics, struct, subprocess, sys, time
+
+from measure import Failed, bench, progress, promises, run
+
+TENANT, WORLD, PEER = "alpha", "t-world", "t-nginx"
+PLAIN, LOOKED, NAMED = "pass.example.com", "rest.example.com", "named.example.com"
+SERVER = "93.184.216.34"
+FILE_MIB, CLIENTS = 256, 32
+WORK = pathlib.Path("/run/bench-egress")
+UID = json.loads(pathlib.Path(f"/var/lib/tenantd/compiled/{TENANT}/confinement.json").read_text())["uid"]
+POLICY = f"""version: 1
+network_policies:
+  plain: {{ endpoints: [ {{ host: {PLAIN}, port: 443 }} ] }}
+  looked: {{ endpoints: [ {{ host: {LOOKED}, port: 443, protocol: rest, access: full }} ] }}
+  named:
+    endpoints: [ {{ host: {NAMED}, port: 443 }} ]
+    binaries: [ {{ path: /usr/bin/python3* }} ]
+"""
+
+
+def tick(pids):
+    total = 0
+    for pid in pids:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / 100
+
+
+def proxy():
+    pid = int(run("systemctl", "show", "-P", "MainPID", f"tenant-egress@{TENANT}.service"))
+    return [pid] if pid else []
+
+
+def below(pid):
+    return [pid, *map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
+def link(space, host, inside):
+    """A namespace behind a veth: the host's address and its own."""
+    run("ip", "netns", "add", space)
+    run("ip", "link", "add", f"v-{space}", "type", "veth", "peer", "name", "eth0", "netns", space)
+    run("ip", "address", "add", f"{host}/24", "dev", f"v-{space}")
+    run("ip", "link", "set", f"v-{space}", "up")
+    for words in (("address", "add", f"{inside}/24", "dev", "eth0"), ("link", "set", "eth0", "up"), ("link", "set", "lo", "up"), ("route", "add", "default", "via", host)):
+        run("ip", "-n", space, *words)
+
+
+def certificates():
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=bench", "-keyout", f"{WORK}/ca.key", "-out", f"{WORK}/ca.crt")
+    names = ",".join(f"DNS:{name}" for name in (PLAIN, LOOKED, NAMED))
+    run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=server", "-keyout", f"{WORK}/key.pem", "-out", f"{WORK}/csr")
+    (WORK / "ext").write_text(f"subjectAltName={names}\n")
+    run("openssl", "x509", "-req", "-in", f"{WORK}/csr", "-CA", f"{WORK}/ca.crt", "-CAkey", f"{WORK}/ca.key", "-CAcreateserial", "-days", "2", "-extfile", f"{WORK}/ext", "-out", f"{WORK}/cert.pem")
+    run("cp", f"{WORK}/ca.crt", "/usr/local/share/ca-certificates/bench-egress.crt")
+    run("update-ca-certificates")
+
+
+def nginx(space, name, servers):
+    conf = WORK / f"{name}.conf"
+    conf.write_text(f"""user root; worker_processes 1; pid {WORK}/{name}.pid; error_log {WORK}/{name}.log; daemon off;
+events {{ worker_connections 4000; }}
+http {{ access_log off; keepalive_requests 100000000; sendfile on; tcp_nopush off; ssl_certificate {WORK}/cert.pem; ssl_certificate_key {WORK}/key.pem; ssl_protocols TLSv1.3; {servers} }}""")
+    return subprocess.Popen(["ip", "netns", "exec", space, "nginx", "-c", str(conf)])
+
+
+def resolve(name):
+    """As a program inside would: so that the proxy knows the address."""
+    query = struct.pack("!6H", 7, 0x100, 1, 0, 0, 0) + b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0" + struct.pack("!2H", 1, 1)
+    code = f"import socket; s=socket.socket(2,2); s.settimeout(5); s.sendto({query!r},('127.0.0.1',53)); a=s.recv(512); assert a[3]&15==0 and a[7], a"
+    as_tenant("python3", "-c", code)
+
+
+def words_as_tenant(*command):
+    return ["ip", "netns", "exec", f"t-{TENANT}", "setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", *command]
+
+
+def as_tenant(*command):
+    return run(*words_as_tenant(*command))
+
+
+def fetch(command):
+    """MiB a second of one download."""
+    begun = time.monotonic()
+    run(*command)
+    return FILE_MIB / (time.monotonic() - begun)
+
+
+def passing(pids, command, rounds):
+    """MiB a second, and MiB a processor second."""
+    speeds, before = [], tick(pids())
+    for _ in range(rounds):
+        speeds.append(fetch(command))
+    spent = tick(pids()) - before
+    return statistics.median(speeds), FILE_MIB * rounds / max(spent, 0.01)
+
+
+def requests(pids, space, target, seconds, *options):
+    """Requests a processor second over HTTP/1.1, and requests a second."""
+    command = ["h2load", "--h1", "-t", "1", "-c", str(CLIENTS), "-D", str(seconds), "--warm-up-time=1s", *options, target]
+    before = tick(pids())
+    report = run(*(words_as_tenant(*command) if space is None else ["ip", "netns", "exec", space, *command]))
+    spent = tick(pids()) - before
+    good = int(re.search(r"status codes: (\d+) 2xx", report).group(1))
+    if not good:
+        raise Failed(f"no good answers:\n{report}")
+    return good * (seconds + 1) / seconds / spent, good / seconds
+
+
+CONNECTS = """
+import socket, ssl, sys, time
+host, address, port, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+context = ssl.create_default_context(cafile=sys.argv[5])
+took = []
+for _ in range(count):
+    begun = time.perf_counter()
+    with context.wrap_socket(socket.create_connection((address, port)), server_hostname=host) as link:
+        link.sendall(f"GET /small HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n".encode())
+        while link.recv(65536): pass
+    took.append((time.perf_counter() - begun) * 1e6)
+took.sort()
+print(took[len(took) // 2], took[len(took) * 99 // 100])
+"""
+
+
+def connecting(host, address, port, count=300):
+    """Microseconds of a connection with its TLS and one small answer: the median."""
+    return float(as_tenant("python3", "-c", CONNECTS, host, address, str(port), str(count), f"{WORK}/ca.crt").split()[0])
+
+
+DENIED = """
+import socket, sys, time
+for _ in range(int(sys.argv[1])):
+    with socket.create_connection(("127.0.0.1", 3128)) as link:
+        link.sendall(b"CONNECT denied.example.net:443 HTTP/1.1\\r\\nHost: denied.example.net:443\\r\\n\\r\\n")
+        assert b" 403 " in link.recv(4096)
+"""
+
+
+def refusals(count=2000):
+    """Microseconds of processor time of a refused CONNECT, its connection included."""
+    before = tick(proxy())
+    as_tenant("python3", "-c", DENIED, str(count))
+    return (tick(proxy()) - before) / count * 1e6
+
+
+def private():
+    """KiB of memory that are the proxy's alone."""
+    text = pathlib.Path(f"/proc/{proxy()[0]}/smaps_rollup").read_text()
+    return sum(int(value) for value in re.findall(r"^Private_\w+:\s+(\d+) kB", text, re.M))
+
+
+def haproxy():
+    (WORK / "haproxy.cfg").write_text(f"""
+global
+  nbthread 1
+  maxconn 4000
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+frontend f
+  bind 127.0.0.1:4431 namespace t-{TENANT}
+  default_backend b
+backend b
+  server s {SERVER}:443
+""")
+    return subprocess.Popen(["haproxy", "-f", str(WORK / "haproxy.cfg"), "-db"])
+
+
+def prepare():
+    WORK.mkdir(exist_ok=True)
+    link(WORLD, "93.184.216.1", SERVER)
+    link(PEER, "93.184.217.1", "93.184.217.2")
+    pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    certificates()
+    (WORK / "www").mkdir(exist_ok=True)
+    (WORK / "www/small").write_text("hello, world!")
+    with open(WORK / "www/large", "wb") as large:
+        large.truncate(FILE_MIB << 20)
+    with open("/etc/hosts", "a") as hosts:
+        hosts.write("".join(f"{SERVER} {name}\n" for name in (PLAIN, LOOKED, NAMED)))
+    spec = pathlib.Path(f"/etc/tenantd/tenants.d/{TENANT}.toml")
+    spec.write_text(spec.read_text() + f"\naccept_missing = [\"disk-quota\"]\n[egress]\nprofile = \"customers\"\npolicy = '''\n{POLICY}'''\n")
+    run("tenantctl", "apply", "-f", str(spec))
+
+
+def measured(seconds):
+    children = [nginx(WORLD, "world", f"server {{ listen {SERVER}:443 ssl; root {WORK}/www; }}"),
+                nginx(PEER, "peer", f"upstream u {{ server {SERVER}:443; keepalive 64; }} server {{ listen 127.0.0.1:443 ssl; location / {{ proxy_pass https://u; proxy_http_version 1.1; proxy_set_header Connection ''; "
+                      f"proxy_set_header Host {LOOKED}; proxy_ssl_server_name on; proxy_ssl_name {LOOKED}; proxy_ssl_verify on; proxy_ssl_trusted_certificate {WORK}/ca.crt; }} }}"), haproxy()]
+    try:
+        time.sleep(1)
+        for name in (PLAIN, LOOKED, NAMED):
+            resolve(name)
+        curl = ["curl", "-sS", "--fail", "-o", "/dev/null", "--cacert", f"{WORK}/ca.crt"]
+        own = words_as_tenant(*curl, "--resolve", f"{PLAIN}:443:{SERVER}", f"https://{PLAIN}/large")
+        peer = words_as_tenant(*curl, "--connect-to", f"{PLAIN}:443:127.0.0.1:4431", f"https://{PLAIN}/large")
+        rounds = max(seconds, 3)
+        progress("bytes that pass")
+        passed = [(passing(proxy, own, rounds), passing(lambda: [children[2].pid], peer, rounds)) for _ in range(3)]
+        progress("connections")
+        waits = [(connecting(PLAIN, SERVER, 443), connecting(PLAIN, "127.0.0.1", 4431), connecting(NAMED, SERVER, 443)) for _ in range(3)]
+        progress("requests that are looked at")
+        looked = [(requests(proxy, None, f"https://{LOOKED}/small", seconds, f"--connect-to={SERVER}:443"),
+                   requests(lambda: below(children[1].pid), PEER, f"https://{LOOKED}/small", seconds, "--connect-to=127.0.0.1:443")) for _ in range(3)]
+        progress("refusals")
+        return passed, waits, looked, [refusals() for _ in range(3)], private()
+    finally:
+        for child in children:
+            child.terminate()
+
+
+def main(seconds):
+    prepare()
+    passed, waits, looked, refused, memory = measured(seconds)
+    middle = statistics.median
+    speed, cost = middle(a[0] / b[0] for a, b in passed), middle(a[1] / b[1] for a, b in passed)
+    added, identified = middle(own - peer for own, peer, _ in waits), middle(named - own for own, _, named in waits)
+    terminated = middle(own[0] / peer[0] for own, peer in looked)
+    print("\n| | tenant-egress | peer |\n|---|---|---|")
+    print(f"| MiB a second through (a processor second), TLS passed | {middle(a[0] for a, _ in passed):,.0f} ({middle(a[1] for a, _ in passed):,.0f}) | {middle(b[0] for _, b in passed):,.0f} ({middle(b[1] for _, b in passed):,.0f}) HAProxy |")
+    print(f"| connection with TLS and an answer, median µs | {middle(own for own, _, _ in waits):,.0f} | {middle(peer for _, peer, _ in waits):,.0f} HAProxy |")
+    print(f"| requests a processor second (a second), TLS ended on both sides | {middle(own[0] for own, _ in looked):,.0f} ({middle(own[1] for own, _ in looked):,.0f}) | {middle(peer[0] for _, peer in looked):,.0f} ({middle(peer[1] for _, peer in looked):,.0f}) nginx |")
+    promises("egress", [
+        ("Bytes that pass, a second: at least 0.9 times HAProxy's in TCP mode", 0.9, speed, f"{speed:.2f} times; a processor second {cost:.2f} times"),
+        ("A connection waits at most 100 µs longer than through HAProxy", added, 100, f"{added:.0f} µs"),
+        ("Requests that are looked at, a processor second: at least 0.8 times nginx ending TLS on both sides", 0.8, terminated, f"{terminated:.2f} times"),
+        ("A refused CONNECT: at most 100 µs of processor time", middle(refused), 100, f"{middle(refused):.0f} µs, connection included"),
+        ("Which program opened a connection: at most 100 µs", identified, 100, f"{identified:.0f} µs"),
+        ("Memory of an active proxy that is its own: at most 6 MiB", memory / 1024, 6, f"{memory / 1024:.1f} MiB"),
+    ])
+
+
+bench(lambda: main(int(sys.argv[1])))
