@@ -184,7 +184,7 @@ def prepare():
     with open("/etc/hosts", "a") as hosts:
         hosts.write("".join(f"{SERVER} {name}\n" for name in (PLAIN, LOOKED, NAMED)))
     spec = pathlib.Path(f"/etc/tenantd/tenants.d/{TENANT}.toml")
-    spec.write_text(spec.read_text() + f"\naccept_missing = [\"disk-quota\"]\n[egress]\nprofile = \"customers\"\npolicy = '''\n{POLICY}'''\n")
+    spec.write_text(spec.read_text() + f"\n[egress]\nprofile = \"customers\"\npolicy = '''\n{POLICY}'''\n")
     run("tenantctl", "apply", "-f", str(spec))
 
 

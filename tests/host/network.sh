@@ -282,6 +282,58 @@ test_a_tenant_that_stops_during_a_sweep_is_swept_too() {
     eventually 60 swept
 }
 
+# What a tenant with a way out looks like; what passes is for egress.sh.
+with_a_way_out() { # gives beta one, until the test ends
+    local spec=/etc/tenantd/tenants.d/beta.toml
+    cp $spec /run/beta.toml
+    later sh -c "tenantctl apply -f /run/beta.toml && systemctl is-active tenant@beta"
+    { cat /run/beta.toml; printf '\n[egress]\ndefault = "deny"\n'; } >/run/beta.egress.toml
+    assert_ok tenantctl apply -f /run/beta.egress.toml
+}
+refused_inside() { ip netns exec t-beta nft list counter ip tenantd refused_way_out | sed -n 's/.*packets \([0-9]*\).*/\1/p'; }
+
+test_a_way_out_leads_to_the_tenants_own_loopback_and_nowhere_else() {
+    local before
+    assert_fails ip netns exec t-beta nft list table ip tenantd
+    with_a_way_out
+    assert_eq "$(ip -n t-beta route show default)" "default dev lo proto static scope link "
+    assert_eq "$(systemctl is-active tenant-egress@beta.socket)" active
+    assert_eq "$(ip netns exec t-beta ss -Hltn | awk '{print $4}' | grep 127.0.0.1 | sort)" $'127.0.0.1:3128\n127.0.0.1:3129\n127.0.0.1:53'
+    assert_ok $NET selftest beta
+    # A datagram and a ping are refused and counted; the uplink and the bridge see nothing of them.
+    before=$(refused_inside)
+    assert_fails ip netns exec t-beta python3 -c 'import socket; socket.socket(2, 2).sendto(b"x", ("8.8.8.8", 53))'
+    assert_match "$OUTPUT" "Operation not permitted"
+    assert_fails ip netns exec t-beta ping -c1 -W1 8.8.8.8
+    [ "$(refused_inside)" -gt "$before" ] || fail "they were not counted"
+    # Positive control: a connection to the same address is taken, by the socket inside.
+    assert_ok inside beta 8.8.8.8 53
+}
+
+test_the_selftest_fails_without_the_rules_inside() {
+    with_a_way_out
+    assert_ok $NET selftest beta
+    ip netns exec t-beta nft flush chain ip tenantd refuse
+    assert_fails $NET selftest beta
+    assert_match "$OUTPUT" "chain refuse inside is empty or missing"
+    ip netns exec t-beta nft add rule ip tenantd refuse counter
+    assert_fails $NET selftest beta
+    assert_match "$OUTPUT" "a datagram (could leave|was not refused)"
+}
+
+test_a_new_namespace_has_its_way_out_too() {
+    local holder
+    with_a_way_out
+    holder=$(systemctl show -P MainPID tenant-net@beta)
+    back() {
+        [ "$(systemctl show -P MainPID tenant-net@beta)" != "$holder" ] && [ "$(systemctl is-active tenant@beta)" = active ] &&
+            inside beta 8.8.8.8 53
+    }
+    assert_ok systemctl kill --signal=KILL --kill-who=main tenant-net@beta
+    eventually 60 back
+    assert_ok $NET selftest beta
+}
+
 test_a_file_that_others_could_have_written_is_refused() {
     local file=/var/lib/tenantd/compiled/beta/network.json
     chmod g+w $file

@@ -23,7 +23,7 @@ tenants_configure() {
     [ "$2" = nspawn ] || return 0
     host_run "$1" sh -c 'mkdir -p /etc/tenantd && cat >/etc/tenantd/tenantd.toml' <<'TOML'
 [defaults]
-accept_missing = ["cgroup-memory", "cgroup-cpu", "cgroup-pids", "cgroup-io"]
+accept_missing = ["cgroup-memory", "cgroup-cpu", "cgroup-pids", "cgroup-io", "disk-quota"]
 TOML
 }
 
