@@ -80,7 +80,7 @@ impl Counting {
                     }
                 }
                 let out = if *hide { out.freeze() } else { data };
-                if self.charge.tally.is_told() {
+                if self.charge.tally.is_over() {
                     // It is complete: there is nothing left to save.
                     return Some(out);
                 }

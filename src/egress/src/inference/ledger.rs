@@ -374,8 +374,9 @@ impl Reservation {
             let mut state = ledger.state();
             state.turn(Day::of(ledger.clock.unix()));
             state.record(provider, model, used);
-            let tokens = Sum::of(&used).tokens.saturating_sub(self.prompt);
-            state.minute.add(ledger.clock.elapsed(), 0, tokens);
+            let tokens = Sum::of(&used).tokens;
+            state.minute.give_back(self.prompt.saturating_sub(tokens));
+            state.minute.add(ledger.clock.elapsed(), 0, tokens.saturating_sub(self.prompt));
             state.alert();
         }
         self.ledger.changed.notify_one();

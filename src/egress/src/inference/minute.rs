@@ -24,6 +24,14 @@ impl Minute {
         }
     }
 
+    /// Takes back tokens that were added and not used.
+    pub(super) fn give_back(&mut self, mut tokens: u64) {
+        for slot in self.slots.iter_mut().rev() {
+            let taken = slot.2.min(tokens);
+            (slot.2, tokens) = (slot.2 - taken, tokens - taken);
+        }
+    }
+
     /// Requests and tokens.
     pub(super) fn sums(&mut self, now: Duration) -> (u64, u64) {
         self.forget(now);

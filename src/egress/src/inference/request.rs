@@ -169,6 +169,7 @@ impl Asked {
                 "\"background\" is not served here: nobody would count what such an answer costs",
             ));
         }
+        calls_nobody(&get)?;
         let model = settings.model(&name).to_owned();
         let stream = read::<bool>(get("stream")).unwrap_or(false);
         let mut options = None;
@@ -220,6 +221,29 @@ fn dear<'a>(get: &impl Fn(&str) -> Option<&'a RawValue>, settings: &Settings) ->
     if money && (priority || speed.is_some_and(|speed| !speed.eq_ignore_ascii_case("standard"))) {
         return Err(Refusal::wrong(
             "dearer tiers (\"service_tier\", \"speed\") are not served under a budget of money: leave the field out",
+        ));
+    }
+    Ok(())
+}
+
+/// Servers that a provider would call for the tenant: its egress policy would see nothing of it.
+fn calls_nobody<'a>(get: &impl Fn(&str) -> Option<&'a RawValue>) -> Result<(), Refusal> {
+    #[derive(serde::Deserialize)]
+    struct Tool {
+        r#type: Option<String>,
+    }
+    let written = |name| get(name).filter(|value| value.get() != "null");
+    let tools = match written("tools") {
+        None => Vec::new(),
+        Some(tools) => serde_json::from_str::<Vec<Tool>>(tools.get())
+            .map_err(|_| Refusal::wrong("\"tools\" is no list of objects, each with one type"))?,
+    };
+    let servers = written("mcp_servers").is_some_and(|servers| servers.get() != "[]");
+    let mcp =
+        |tool: &Tool| tool.r#type.as_deref().is_some_and(|kind| kind == "mcp" || kind.starts_with("mcp_"));
+    if servers || tools.iter().any(mcp) {
+        return Err(Refusal::wrong(
+            "MCP servers that the provider calls are not served here, because this tenant's egress policy would not see it: let the gateway call them",
         ));
     }
     Ok(())

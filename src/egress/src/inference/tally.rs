@@ -10,6 +10,10 @@ const MOST: u64 = 100_000_000;
 /// Depth to which text is looked for in an event.
 const DEEP: u32 = 16;
 
+/// Events with which an answer ends.
+const OVER: &[&str] =
+    &["message_delta", "message_stop", "response.completed", "response.incomplete", "response.failed"];
+
 /// Tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tokens {
@@ -35,6 +39,8 @@ pub(super) struct Tally {
     output_told: bool,
     /// A number was none, so no number is believed to be all.
     doubtful: bool,
+    /// An event said that the answer is over.
+    over: bool,
     /// Bytes of text that passed.
     text: u64,
 }
@@ -47,8 +53,8 @@ impl Tally {
         let usage = usage
             .into_iter()
             .flatten()
-            .find_map(|holder| holder.get("usage"))
-            .filter(|usage| usage.is_object());
+            .filter_map(|holder| holder.get("usage"))
+            .find(|usage| usage.is_object());
         if let Some(usage) = usage {
             // What an answer of Anthropic's begins with tells the prompt; its output is told at the end.
             self.usage(usage, kind != "message_start");
@@ -59,7 +65,9 @@ impl Tally {
             self.passed(text_of(choice.get("delta"), DEEP));
             self.passed(text_of(choice.get("text"), DEEP));
         }
-        usage.is_some() && choices.is_some_and(Vec::is_empty)
+        let only_usage = usage.is_some() && choices.is_some_and(Vec::is_empty);
+        self.over |= only_usage || OVER.contains(&kind);
+        only_usage
     }
 
     /// An answer that came whole.
@@ -96,9 +104,9 @@ impl Tally {
         (tokens, estimated)
     }
 
-    /// Whether the end of the answer was told.
-    pub(super) fn is_told(&self) -> bool {
-        self.input_told && self.output_told && !self.doubtful
+    /// Whether the provider said that the answer is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
     }
 
     fn usage(&mut self, usage: &Value, last: bool) {

@@ -49,8 +49,18 @@ enum Form {
 static BEGINNINGS: LazyLock<Arc<Automaton>> = LazyLock::new(|| {
     let mut texts = Vec::new();
     for prefix in [OWN, OPENSHELL] {
-        let text = String::from_utf8_lossy(prefix);
-        texts.extend([text.replace(':', "%3A"), text.replace(':', "%3a"), text.into_owned()]);
+        let mut spellings = vec![String::new()];
+        for byte in prefix.iter().map(|byte| char::from(*byte)) {
+            let written: &[&str] = if byte == ':' { &[":", "%3A", "%3a"] } else { &[] };
+            spellings = match written {
+                [] => spellings.into_iter().map(|text| format!("{text}{byte}")).collect(),
+                all => spellings
+                    .iter()
+                    .flat_map(|text| all.iter().map(move |colon| format!("{text}{colon}")))
+                    .collect(),
+            };
+        }
+        texts.extend(spellings);
     }
     Arc::new(Automaton::new(texts.iter().map(String::as_bytes)))
 });
