@@ -42,8 +42,13 @@ impl Events {
         let mut pieces = Vec::new();
         while let Some(&first) = bytes.first() {
             if std::mem::take(&mut self.after_return) && first == b'\n' {
+                let between = self.raw.is_empty();
                 self.keep(b"\n");
                 bytes = bytes.get(1..).unwrap_or_default();
+                if self.keep && between {
+                    // It belongs to the event before, which may have been passed on already.
+                    pieces.push(self.rest());
+                }
                 continue;
             }
             let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
@@ -60,7 +65,7 @@ impl Events {
                 }
             }
             if self.raw.len() > 2 * MOST {
-                pieces.push(Piece { raw: self.raw.split().freeze(), data: Vec::new(), unread: 0 });
+                pieces.push(self.rest());
             }
         }
         pieces
@@ -108,9 +113,16 @@ impl Events {
     }
 
     fn piece(&mut self) -> Piece {
+        let raw = self.raw.split().freeze();
         let data = std::mem::take(&mut self.data);
-        let unread = std::mem::take(&mut self.unread);
-        Piece { raw: self.raw.split().freeze(), data: if unread > 0 { Vec::new() } else { data }, unread }
+        match std::mem::take(&mut self.unread) {
+            0 => Piece { raw, data, unread: 0 },
+            unread => Piece { raw, data: Vec::new(), unread: unread.saturating_add(count(&data)) },
+        }
+    }
+
+    fn rest(&mut self) -> Piece {
+        Piece { raw: self.raw.split().freeze(), data: Vec::new(), unread: 0 }
     }
 }
 
