@@ -204,6 +204,12 @@ pub struct Price {
     pub input: u64,
     /// A million tokens of an answer.
     pub output: u64,
+    /// A million tokens of a prompt that were read from the provider's cache; nothing: as `input`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<u64>,
+    /// A million tokens of a prompt that were written to the provider's cache; nothing: twice `input`, the dearest there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<u64>,
 }
 
 /// What may be spent. Days and months are those of UTC. Nothing: as much as anybody likes.

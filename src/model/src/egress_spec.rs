@@ -79,6 +79,12 @@ pub struct PriceSpec {
     pub input: Dollars,
     /// US dollars for a million tokens of an answer.
     pub output: Dollars,
+    /// US dollars for a million tokens that the provider read from its cache; left out: as `input`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<Dollars>,
+    /// US dollars for a million tokens that the provider wrote to its cache; left out: twice `input`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<Dollars>,
 }
 
 /// A budget, as written.
@@ -190,7 +196,9 @@ mod tests {
             let dollars: Dollars = text.parse().unwrap();
             assert_eq!((dollars.millionths(), dollars.to_string().as_str()), (millionths, again));
         }
-        for text in ["", "usd", "5eur", "-1usd", "1.usd", ".5usd", "1.0000001usd", "1e3", "9999999999999usd", "５usd"] {
+        for text in
+            ["", "usd", "5eur", "-1usd", "1.usd", ".5usd", "1.0000001usd", "1e3", "9999999999999usd", "５usd"]
+        {
             assert!(text.parse::<Dollars>().is_err(), "{text}");
         }
     }

@@ -18,6 +18,7 @@ mod explain;
 mod fields;
 mod glob;
 mod host;
+mod inference;
 mod learn;
 mod merge;
 mod parse;
@@ -38,6 +39,7 @@ pub use document::{
 pub use explain::{Explanation, Other};
 pub use glob::Glob;
 pub use host::{Host, HostPattern, NamePattern};
+pub use inference::{InferenceError, KnownProviders, ProviderUrl, inference, model_matches};
 pub use learn::{LeftOut, Observed, Proposal, learn};
 pub use merge::{Entry, Layer, Level, MergeError, Origin, Policy};
 pub use path::Target;
