@@ -9,7 +9,7 @@ use model::egress::{
 };
 use model::{EgressSpec, Registries, Settings, TenantId, UnlistedSpec};
 use plan::Egress;
-use policy::{Host, Profile, Target, Unlisted};
+use policy::{Host, KnownProviders, Profile, Target, Unlisted};
 
 use crate::{Catalog, Grant};
 
@@ -43,7 +43,7 @@ pub(crate) fn prepare(
             per_hour: profile.approvals.per_hour,
         },
         secrets: section.secrets.clone(),
-        inference: Inference::default(),
+        inference: inference(catalog, section)?,
     };
     let approvals = ApprovalsFile {
         format: APPROVALS_FORMAT,
@@ -86,6 +86,12 @@ fn layers(
         layers.push(PolicyText { level: PolicyLevel::Tenant, name, text: text.clone() });
     }
     Ok(layers)
+}
+
+fn inference(catalog: &Catalog, section: &EgressSpec) -> Result<Inference, String> {
+    let (path, text) = catalog.shipped("inference", "providers", ".toml")?;
+    let known = KnownProviders::parse(&path, &text).map_err(|error| error.to_string())?;
+    policy::inference(section, &known).map_err(|error| error.to_string())
 }
 
 /// Registries of this machine, by the names that presets use.
