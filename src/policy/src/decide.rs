@@ -123,6 +123,8 @@ struct Narrow<'p> {
     asks: First<'p>,
     enforces: First<'p>,
     audits: First<'p>,
+    /// Of those that ask besides.
+    audits_asking: First<'p>,
     slash: First<'p>,
     address: Option<(usize, &'p Entry, Reach)>,
 }
@@ -184,6 +186,9 @@ impl Policy {
         let narrow = &mut found.narrow;
         match inspection.enforcement {
             Enforcement::Enforce => keep(&mut narrow.enforces, index, entry, None),
+            Enforcement::Audit if refused.is_none() && entry.terms.ask => {
+                keep(&mut narrow.audits_asking, index, entry, None);
+            }
             Enforcement::Audit if refused.is_none() => {
                 keep(&mut narrow.audits, index, entry, None);
             }
@@ -247,8 +252,13 @@ impl Policy {
         if inspects && request.exchange.is_none() && found.connects.is_some() {
             return made(Verdict::Inspect, Reason::Listed, found.connects);
         }
-        if narrow.audits.is_some() && narrow.enforces.is_none() && narrow.slash.is_none() {
-            return made(Verdict::Allow, Reason::Audited, narrow.audits);
+        if narrow.enforces.is_none() && narrow.slash.is_none() {
+            // What an entry asks about when it keeps the rules is not let through because it breaks them.
+            for (verdict, audits) in [(Verdict::Allow, narrow.audits), (Verdict::Ask, narrow.audits_asking)] {
+                if audits.is_some() {
+                    return made(verdict, Reason::Audited, audits);
+                }
+            }
         }
         if narrow.slash.is_some() {
             return made(Verdict::Deny, Reason::EncodedSlash, narrow.slash);

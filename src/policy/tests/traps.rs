@@ -167,3 +167,16 @@ fn a_name_nobody_may_reach_is_not_resolved() {
     assert!(!policy.resolves(&Host::parse("secret.evil.example").unwrap()));
     assert!(!policy.resolves(&Host::parse("x.a.example.com").unwrap()));
 }
+
+/// An entry that asks and only audits must not let through what breaks its rules: what keeps them is asked about.
+#[test]
+fn what_breaks_the_rules_of_an_entry_that_asks_is_asked_about() {
+    let audit = endpoint(
+        "host: a.example.com, port: 443, protocol: rest, enforcement: audit, rules: [{ allow: { method: GET, path: \"/a\" } }]",
+    );
+    assert_eq!(verdict(&of(&audit), http("a.example.com", "GET", "/b")), Verdict::Allow);
+    let asking = of(&format!("{audit}    x-tenantd: {{ ask: true }}\n"));
+    for path in ["/a", "/b"] {
+        assert_eq!(verdict(&asking, http("a.example.com", "GET", path)), Verdict::Ask, "{path}");
+    }
+}

@@ -187,5 +187,8 @@ fn requests(
     let verdict = best(allowing.map(|(entry, _)| *entry).collect());
     let audited = narrow.iter().any(|(entry, _)| admitted(entry))
         && narrow.iter().all(|(entry, inspection)| !enforced(inspection) && takes(entry));
-    if verdict == Verdict::Deny && audited { Verdict::Allow } else { verdict }
+    if verdict == Verdict::Deny && audited {
+        return best(narrow.iter().map(|(entry, _)| *entry).collect());
+    }
+    verdict
 }
