@@ -203,12 +203,12 @@ test_another_host_inside_a_connection_that_is_looked_at_is_refused() {
 
 smuggles() { # ACT HOST: no request to /smuggled arrives, and none for another host
     local how mark
-    for how in $(sed -n '/^SMUGGLING/,/^}/s/^    "\([a-z-]*\)":.*/\1/p' "$EGRESS/attack.py"); do
+    while read -r how; do
         mark=$(log_mark web)
-        echo "$how: $(attack "$1" "$how")"
+        echo "$how: $(attack "$1" "$how" </dev/null)"
         assert_no_match "$(log_since web "$mark" | sed 's/"ended":.*//')" '"target": "[^"]*smuggled' "$how"
         assert_no_match "$(log_since web "$mark")" '"host": "other' "$how"
-    done
+    done < <(sed -n '/^SMUGGLING/,/^}/s/^    "\([a-z-]*\)":.*/\1/p' "$EGRESS/attack.py")
 }
 
 test_no_request_is_smuggled_past_one_that_is_allowed() {
@@ -300,7 +300,7 @@ test_the_proxy_of_another_tenant_is_out_of_reach() {
 test_the_sockets_of_the_host_are_out_of_reach() {
     local path
     while read -r path; do
-        assert_match "$(attack host-socket "$path")" refused "$path"
+        assert_match "$(attack host-socket "$path" </dev/null)" refused "$path"
     done < <(find /run/tenantd /run/systemd /run/dbus -type s)
     assert_match "$(python3 "$EGRESS/attack.py" host-socket /run/dbus/system_bus_socket)" reached
 }
