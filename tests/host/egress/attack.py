@@ -108,8 +108,8 @@ def tcp_over_six():
 @act
 def fast_open():
     link = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    link.settimeout(PATIENCE)
     link.sendto(b"GET / HTTP/1.1\r\nHost: other.example.com\r\n\r\n", socket.MSG_FASTOPEN, (WORLD + "12", 80))
+    link.settimeout(PATIENCE)
     return judged(link.recv(4096))
 
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # of the files that take this in
 # The outside world for the files about egress: a network namespace behind the link "uplink0" of this host, with a name server, web servers,
 # model providers and a watch that notes each frame that leaves. Nothing leaves the host.
 
@@ -9,7 +9,6 @@ WORLD_NET=93.184.216
 WORLD_CA=/usr/local/share/ca-certificates/world.crt
 # Places that no tenant may reach, and that answer here all the same: a refusal is the proxy's.
 TEMPTING="8.8.8.8 1.1.1.1 169.254.169.254 10.0.0.5 100.64.0.1 203.0.113.7"
-# shellcheck disable=SC2034 # of the files that take this in
 OPENAI_KEY=sk-world-openai-5f3a9c BACKUP_KEY=sk-world-backup-77d1e0 ANTHROPIC_KEY=sk-world-anthropic-b2c4d6
 
 # world_open: the world is there, and this host resolves names by it and believes its authority.
@@ -129,7 +128,6 @@ uplink_fence() {
 nothing_leaves() {
     local mark left
     mark=$(uplink_mark)
-    # shellcheck disable=SC2034 # of the files that take this in
     STATUS=0
     OUTPUT=$("$@" 2>&1) || STATUS=$?
     printf '%s\n' "$OUTPUT"
