@@ -181,7 +181,7 @@ def judged(answer):
     return f"{'reached' if status[:1] in ('1', '2', '3') else 'refused'}: {line or 'closed'}"
 
 
-def received(link, patience=PATIENCE):
+def received(link, patience=2):
     got = b""
     link.settimeout(patience)
     try:
@@ -274,29 +274,43 @@ def plain_in_a_tunnel(connected, host):
     return http(tunnel(f"{connected}:443"), host)
 
 
-def hello(sni, ech=False):
-    """A ClientHello as the library makes it, with an extension more."""
-    made = ssl.create_default_context()
+def plain_hello(sni):
+    """A ClientHello as the library makes it, and where the length of its extensions stands."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    shaking = made.wrap_bio(incoming, outgoing, server_hostname=sni)
+    shaking = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname=sni)
     try:
         shaking.do_handshake()
     except ssl.SSLWantReadError:
         pass
     data = bytearray(outgoing.read())
-    if not ech:
-        return bytes(data)
-    extension = struct.pack(">HHBHHBHH", 0xFE0D, 10 + 32, 0, 1, 1, 7, 0, 32) + os.urandom(32)
     at = 5 + 4 + 2 + 32
     at += 1 + data[at]
     at += 2 + struct.unpack_from(">H", data, at)[0]
-    at += 1 + data[at]
-    data[at + 2 : at + 2] = extension
-    grown = len(extension)
-    struct.pack_into(">H", data, at, struct.unpack_from(">H", data, at)[0] + grown)
-    struct.pack_into(">H", data, 3, struct.unpack_from(">H", data, 3)[0] + grown)
-    struct.pack_into(">H", data, 7, struct.unpack_from(">H", data, 7)[0] + grown)
+    return data, at + 1 + data[at]
+
+
+def grown(data, by, *places):
+    for place in (3, 7, *places):
+        struct.pack_into(">H", data, place, struct.unpack_from(">H", data, place)[0] + by)
     return bytes(data)
+
+
+def hello_with_encrypted_name(sni):
+    data, at = plain_hello(sni)
+    extension = struct.pack(">HHBHHBHH", 0xFE0D, 10 + 32, 0, 1, 1, 7, 0, 32) + os.urandom(32)
+    data[at + 2 : at + 2] = extension
+    return grown(data, len(extension), at)
+
+
+def hello_with_two_names(sni, other):
+    data, at = plain_hello(sni)
+    place = at + 2
+    while struct.unpack_from(">H", data, place)[0] != 0:
+        place += 4 + struct.unpack_from(">H", data, place + 2)[0]
+    entry = struct.pack(">BH", 0, len(other)) + other.encode()
+    end = place + 4 + struct.unpack_from(">H", data, place + 2)[0]
+    data[end:end] = entry
+    return grown(data, len(entry), at, place + 2, place + 4)
 
 
 def alerted(got):
@@ -309,16 +323,15 @@ def alerted(got):
 def encrypted_hello(outer):
     """A hello whose true name is encrypted."""
     link = tunnel(f"{outer}:443")
-    link.sendall(hello(outer, ech=True))
+    link.sendall(hello_with_encrypted_name(outer))
     return alerted(received(link, 8))
 
 
 @act
 def two_names():
     """Two server names in one hello."""
-    data = hello("allowed.example.com")
     link = tunnel("allowed.example.com:443")
-    link.sendall(data.replace(b"\0\x13allowed.example.com", b"\0\x11other.example.com"))
+    link.sendall(hello_with_two_names("allowed.example.com", "other.example.com"))
     return alerted(received(link, 8))
 
 
@@ -326,7 +339,7 @@ def two_names():
 def hello_by_bytes(sni):
     """A hello in pieces of one byte: still read, and still judged."""
     link = tunnel(f"{sni}:443")
-    for byte in hello(sni):
+    for byte in plain_hello(sni)[0]:
         link.sendall(bytes([byte]))
     return alerted(received(link, 8))
 
@@ -361,7 +374,7 @@ def smuggle(how, name="api.example.com"):
     """In a connection whose requests are looked at."""
     link = secure(tunnel(f"{name}:443"), name)
     link.sendall(SMUGGLING[how].replace(b"HOST", name.encode()) + b"y\r\n\r\n")
-    return "answered: " + " | ".join(line for line in received(link).decode("latin-1").split("\r\n") if line.startswith("HTTP/"))
+    return "answered: " + " | ".join(line for line in received(link, 1).decode("latin-1").split("\r\n") if line.startswith("HTTP/"))
 
 
 @act
@@ -370,7 +383,7 @@ def smuggle_absolute(how):
     name = b"allowed.example.com"
     link = socket.create_connection(PROXY, PATIENCE)
     link.sendall(SMUGGLING[how].replace(b"HOST", name).replace(b" /v1", b" http://" + name + b"/v1", 1).replace(b"GET /smuggled", b"GET http://other.example.com/smuggled") + b"y\r\n\r\n")
-    return "answered: " + " | ".join(line for line in received(link).decode("latin-1").split("\r\n") if line.startswith("HTTP/"))
+    return "answered: " + " | ".join(line for line in received(link, 1).decode("latin-1").split("\r\n") if line.startswith("HTTP/"))
 
 
 # ---- time and size
