@@ -83,14 +83,14 @@ class Conversation:
         name = host.split(":")[0]
         if name in providers.PROVIDERS:
             return self.server.providers.answer(self, request, name)
-        path, query = request.url.path, request.query
+        path, query = request.url.path.removeprefix("/v1"), request.query
         if path == "/bytes":
             return self.bytes(int(query["n"]))
         if path == "/endless":
             return self.endless()
         if path == "/slow":
             return self.slow(int(query["n"]), float(query["every"]))
-        if path == "/events" or name.startswith("sse."):
+        if path == "/events":
             return self.events(int(query.get("n", 5)), float(query.get("every", 1)))
         if path == "/redirect":
             return self.whole(302, b"", "text/plain", f"Location: {query['to']}")
