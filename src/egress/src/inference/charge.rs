@@ -5,7 +5,8 @@ use std::time::Duration;
 use model::egress::{Price, Used};
 
 use super::answer::Refusal;
-use super::ledger::{Reservation, Sum};
+use super::ledger::Reservation;
+use super::limit::Sum;
 use super::request::Call;
 use super::tally::{Tally, Tokens};
 

@@ -41,7 +41,7 @@ pub enum BodyFault {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Json,
-    Form,
+    Pairs,
     Text,
 }
 
@@ -104,7 +104,7 @@ impl SecretTable {
             }
         }
         let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        let mut filling = Filling::new(self, place, target, MOST_FILLED);
+        let mut filling = Filling::new(self, place, target, MOST_FILLED).of(parts);
         let new = filling.text(&gathered, form, SecretPlace::Body)?;
         let Some(new) = new else { return Ok((full(gathered.freeze()), Filled::default())) };
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(new.len()));
@@ -136,7 +136,7 @@ impl SecretTable {
 impl Filling<'_> {
     fn text(&mut self, raw: &[u8], form: Form, kind: SecretPlace) -> Result<Option<Vec<u8>>, Misplaced> {
         match form {
-            Form::Form => self.pairs(raw, kind),
+            Form::Pairs => self.pairs(raw, kind),
             Form::Json => Ok(self.plain(raw, kind, encode::json)?.map(|new| new.to_vec())),
             Form::Text => Ok(self.plain(raw, kind, encode::text)?.map(|new| new.to_vec())),
         }
@@ -153,7 +153,7 @@ fn form(headers: &HeaderMap) -> Option<Form> {
     }
     let essence = first.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
-        "application/x-www-form-urlencoded" => Some(Form::Form),
+        "application/x-www-form-urlencoded" => Some(Form::Pairs),
         "application/json" => Some(Form::Json),
         other if other.starts_with("application/") && other.ends_with("+json") => Some(Form::Json),
         "text/plain" => Some(Form::Text),
