@@ -15,6 +15,7 @@ mod budgets;
 mod calls;
 mod failover;
 mod kept;
+mod logged;
 mod streams;
 
 const KEY: &str = "sk-operator-0123456789";

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::automaton::{Automaton, State};
 use super::encode;
-use super::fill::{Filled, Filling};
+use super::fill::{Filled, Filling, straight};
 use super::placeholder::{Named, OPENSHELL, OWN, find, is_name};
 use super::table::{Misplaced, Place, SecretTable, Why, misplaced};
 use crate::body::{Body, BodyError, full};
@@ -107,8 +107,10 @@ impl SecretTable {
         let mut filling = Filling::new(self, place, target, MOST_FILLED).of(parts);
         let new = filling.text(&gathered, form, SecretPlace::Body)?;
         let Some(new) = new else { return Ok((full(gathered.freeze()), Filled::default())) };
+        let filled = filling.filled();
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(new.len()));
-        Ok((full(new), filling.filled()))
+        straight(parts);
+        Ok((full(new), filled))
     }
 
     /// A text message of a WebSocket that was opened at `target` (path and query as the program sent them): nothing if it goes on as it

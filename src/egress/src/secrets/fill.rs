@@ -108,12 +108,17 @@ impl SecretTable {
             }
         }
         if !filling.filled.is_empty() {
-            parts.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-            for name in STEERING {
-                parts.headers.remove(*name);
-            }
+            straight(parts);
         }
         Ok(filling.filled)
+    }
+}
+
+/// What a request with a secret says about itself: its answer can be searched, and nothing leads it elsewhere.
+pub(super) fn straight(parts: &mut Parts) {
+    parts.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    for name in STEERING {
+        parts.headers.remove(*name);
     }
 }
 

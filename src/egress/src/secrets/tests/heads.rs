@@ -119,6 +119,10 @@ fn a_placeholder_anywhere_else_is_refused_by_name() {
         assert_eq!(error.why, *why, "{target} {headers:?}: {error}");
         assert!(!error.secret.is_empty());
     }
+}
+
+#[test]
+fn a_value_that_cannot_stand_in_a_header_and_too_many_of_them_are_refused() {
     let error = fill(EXAMPLE, "/v1", &[("x", "tenantd:secret:broken")]).unwrap_err();
     assert!(matches!(error.why, Why::Unwritable(_)), "{error}");
     assert!(
