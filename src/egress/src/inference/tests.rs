@@ -15,7 +15,6 @@ mod budgets;
 mod calls;
 mod failover;
 mod kept;
-mod logged;
 mod streams;
 
 const KEY: &str = "sk-operator-0123456789";

@@ -103,8 +103,7 @@ impl SecretTable {
                 return Ok(watched(gathered.freeze(), body, Why::BodyForm));
             }
         }
-        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        let mut filling = Filling::new(self, place, target, MOST_FILLED).of(parts);
+        let mut filling = self.filling(place, parts);
         let new = filling.text(&gathered, form, SecretPlace::Body)?;
         let Some(new) = new else { return Ok((full(gathered.freeze()), Filled::default())) };
         let filled = filling.filled();
@@ -113,12 +112,12 @@ impl SecretTable {
         Ok((full(new), filled))
     }
 
-    /// A text message of a WebSocket that was opened at `target` (path and query as the program sent them): nothing if it goes on as it
-    /// is. Values are escaped if the message is JSON.
+    /// A text message of a WebSocket that was opened by `upgrade` (as the program sent it, before [`SecretTable::fill`]): nothing if it
+    /// goes on as it is. Values are escaped if the message is JSON.
     pub fn message(
         &self,
         place: Place<'_>,
-        target: &str,
+        upgrade: &Parts,
         text: &str,
         rewrite: bool,
     ) -> Result<Option<String>, Misplaced> {
@@ -128,10 +127,15 @@ impl SecretTable {
             return Err(misplaced(&first.named, "a message", why));
         }
         let form = if text.trim_start().starts_with(['{', '[', '"']) { Form::Json } else { Form::Text };
-        let mut filling = Filling::new(self, place, target, MOST_FILLED);
+        let mut filling = self.filling(place, upgrade);
         let new = filling.text(text.as_bytes(), form, SecretPlace::Websocket)?;
         let new = new.map(String::from_utf8).transpose();
         new.map_err(|_| misplaced(&first.named, "a message", Why::Unwritable("what results is no text")))
+    }
+
+    fn filling<'a>(&'a self, place: Place<'a>, parts: &Parts) -> Filling<'a> {
+        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        Filling::new(self, place, target, MOST_FILLED).of(parts)
     }
 }
 

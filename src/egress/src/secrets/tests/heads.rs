@@ -59,6 +59,22 @@ fn what_holds_no_placeholder_is_as_it_was() {
 }
 
 #[test]
+fn of_repeated_headers_each_has_its_own_value() {
+    let headers = [
+        ("x", "1"),
+        ("y", "tenantd:secret:api-key"),
+        ("x", "tenantd:secret:api-key"),
+        ("z", "2"),
+        ("x", "3"),
+        ("y", "4"),
+    ];
+    let parts = fill(EXAMPLE, "/v1", &headers).unwrap();
+    assert!(parts.headers.get_all("x").iter().eq(["1", KEY, "3"]));
+    assert!(parts.headers.get_all("y").iter().eq([KEY, "4"]));
+    assert!(parts.headers.get_all("z").iter().eq(["2"]));
+}
+
+#[test]
 fn a_value_that_was_put_in_is_not_printed() {
     let parts = fill(EXAMPLE, "/v1", &[("authorization", "Bearer tenantd:secret:api-key")]).unwrap();
     assert!(!format!("{parts:?}").contains(KEY));
