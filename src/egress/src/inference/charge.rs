@@ -1,12 +1,14 @@
 //! One request and what it costs, from its admission to its end; also if that comes early.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::egress::{Price, Used};
 
 use super::answer::Refusal;
-use super::ledger::{Reservation, Sum};
-use super::request::Call;
+use super::ledger::{Ledger, Reservation};
+use super::limit::Sum;
+use super::request::{Asked, Call};
 use super::tally::{Tally, Tokens};
 
 /// Tokens that a model makes in a second, at most: what an answer may have cost whose reader went away before its end was told.
@@ -28,15 +30,11 @@ pub(super) struct Charge {
     status: u16,
     pub(super) tally: Tally,
     begun: Duration,
-    now: std::sync::Arc<super::ledger::Ledger>,
+    ledger: Arc<Ledger>,
 }
 
 impl Charge {
-    pub(super) fn new(
-        reservation: Reservation,
-        asked: &super::request::Asked,
-        ledger: std::sync::Arc<super::ledger::Ledger>,
-    ) -> Self {
+    pub(super) fn new(reservation: Reservation, asked: &Asked, ledger: Arc<Ledger>) -> Self {
         Self {
             reservation: Some(reservation),
             call: asked.call,
@@ -47,14 +45,14 @@ impl Charge {
             status: 0,
             tally: Tally::default(),
             begun: ledger.clock().elapsed(),
-            now: ledger,
+            ledger,
         }
     }
 
     /// The request is on its way to this one.
     pub(super) fn asks(&mut self, provider: &str, price: Option<&Price>) {
         self.provider = Some((provider.to_owned(), price.cloned()));
-        self.begun = self.now.clock().elapsed();
+        self.begun = self.ledger.clock().elapsed();
     }
 
     /// It did not answer.
@@ -79,7 +77,7 @@ impl Charge {
     pub(super) fn settle(&mut self, whole: bool) {
         let Some(reservation) = self.reservation.take() else { return };
         let Some((provider, _)) = &self.provider else { return };
-        let took = self.now.clock().elapsed().saturating_sub(self.begun);
+        let took = self.ledger.clock().elapsed().saturating_sub(self.begun);
         let passed = self.tally.passed_tokens();
         let possible = self.output.min(took.as_secs().saturating_add(1).saturating_mul(A_SECOND));
         let output = if whole { passed } else { passed.max(possible) };

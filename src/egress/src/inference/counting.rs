@@ -15,7 +15,7 @@ use super::sse::{Events, Piece};
 use crate::body::{Body, BodyError};
 
 /// Bytes of an answer that is no stream and is read for its usage, at most; of a longer one the usage is estimated.
-const MOST: usize = 4 << 20;
+const MOST: usize = 2 << 20;
 
 /// How an answer is read.
 pub(super) enum Reading {

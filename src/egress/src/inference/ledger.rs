@@ -12,8 +12,9 @@ use model::egress::{Budget, UsageFile, Used, WhenSpent};
 use tokio::sync::Notify;
 
 use super::answer::Refusal;
-use super::clock::{Clock, DAY, Day};
+use super::clock::{Clock, Day};
 use super::file::{self, FileError};
+use super::limit::{Limit, Sum};
 use super::minute::Minute;
 
 /// Days that are kept.
@@ -21,38 +22,6 @@ const KEPT: u64 = 62;
 /// Models of one provider that are told apart in a day; others are counted together.
 const MOST_MODELS: usize = 100;
 const OTHERS: &str = "(others)";
-
-/// Tokens and money.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sum {
-    pub(super) tokens: u64,
-    /// Millionths of a dollar.
-    pub(super) money: u64,
-}
-
-impl Sum {
-    fn of(used: &Used) -> Self {
-        Self { tokens: used.input.saturating_add(used.output), money: used.money }
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self {
-            tokens: self.tokens.saturating_add(other.tokens),
-            money: self.money.saturating_add(other.money),
-        }
-    }
-
-    fn minus(self, other: Self) -> Self {
-        Self {
-            tokens: self.tokens.saturating_sub(other.tokens),
-            money: self.money.saturating_sub(other.money),
-        }
-    }
-
-    fn max(self, other: Self) -> Self {
-        Self { tokens: self.tokens.max(other.tokens), money: self.money.max(other.money) }
-    }
-}
 
 /// The account of one tenant.
 #[derive(Debug)]
@@ -82,21 +51,6 @@ struct State {
     unwritten: bool,
     /// Why what was used could not be written last time.
     unwritable: Option<String>,
-}
-
-/// A limit of a day or month.
-struct Limit {
-    name: &'static str,
-    most: u64,
-    spent: u64,
-    held: u64,
-    running: u64,
-    want: u64,
-    unit: &'static str,
-    /// The day on which it renews.
-    renews: Day,
-    /// Which day or month it is.
-    period: u64,
 }
 
 impl Ledger {
@@ -317,28 +271,6 @@ impl State {
     }
 }
 
-impl Limit {
-    fn refusal(&self, unix: u64) -> Refusal {
-        let Limit { name, most, spent, held, want, unit, .. } = self;
-        let renews = self.renews.text();
-        let used = if spent >= most {
-            format!("is used up ({spent} spent)")
-        } else {
-            format!(
-                "does not suffice: {spent} are spent, {held} are held for requests under way, and this one may take {want} (set a lower limit of tokens)"
-            )
-        };
-        let message = format!(
-            "the budget {name} of this tenant, {most} {unit}, {used}; it renews on {renews} at 00:00 UTC"
-        );
-        let seconds = self.renews.0.saturating_mul(DAY).saturating_sub(unix).max(1);
-        Refusal {
-            retry_after: Some(seconds),
-            ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "budget_exceeded", message)
-        }
-    }
-}
-
 /// What is held for one request. Dropped, it is given back.
 #[derive(Debug)]
 pub(super) struct Reservation {
@@ -368,7 +300,7 @@ impl Reservation {
     }
 
     /// It is over, and took so much.
-    pub(super) fn settle(self, provider: &str, model: &str, used: Used) {
+    pub(super) fn settle(mut self, provider: &str, model: &str, used: Used) {
         {
             let ledger = &self.ledger;
             let mut state = ledger.state();
@@ -378,6 +310,7 @@ impl Reservation {
             state.minute.give_back(self.prompt.saturating_sub(tokens));
             state.minute.add(ledger.clock.elapsed(), 0, tokens.saturating_sub(self.prompt));
             state.alert();
+            self.prompt = 0;
         }
         self.ledger.changed.notify_one();
     }
@@ -395,5 +328,7 @@ impl Drop for Reservation {
         let mut state = ledger.state();
         self.set(&mut state, Sum::default());
         state.held = state.held.minus(self.reserved);
+        // Of a request that nobody answered.
+        state.minute.give_back(self.prompt);
     }
 }

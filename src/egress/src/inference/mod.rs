@@ -11,13 +11,13 @@ mod counting;
 mod file;
 mod forward;
 mod ledger;
+mod limit;
 mod minute;
+mod models;
 mod request;
 mod settings;
 mod sse;
 mod tally;
-
-mod models;
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -40,7 +40,8 @@ use answer::Refusal;
 use charge::{Charge, cost};
 use counting::{Reading, counted};
 use forward::{Circuit, Passing};
-use ledger::{Ledger, Sum};
+use ledger::Ledger;
+use limit::Sum;
 use request::{Asked, Call};
 use settings::{Settings, Upstream};
 use tally::Tokens;

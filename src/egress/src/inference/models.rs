@@ -38,10 +38,11 @@ pub(super) async fn list(
     };
     names.extend(settings.aliases.iter().filter(|(_, model)| known(model)).map(|(alias, _)| alias.clone()));
     let entries: Vec<Value> = names.iter().take(MOST_MODELS).map(|name| entry(api, name)).collect();
+    let last = entries.last().and_then(|entry| entry.get("id")).cloned();
     let document = match api {
         Api::Openai => json!({ "object": "list", "data": entries }),
         Api::Anthropic => json!({
-            "data": entries, "has_more": false, "first_id": names.first(), "last_id": names.iter().take(MOST_MODELS).last(),
+            "data": entries, "has_more": false, "first_id": names.first(), "last_id": last,
         }),
     };
     json_response(StatusCode::OK, &document)

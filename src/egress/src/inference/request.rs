@@ -14,8 +14,10 @@ use super::settings::Settings;
 
 /// Bytes of a model's name, at most.
 const MOST_NAME: usize = 128;
-/// Tokens of an answer whose request names no limit, for the reservation.
+/// Tokens that are held for an answer whose request names no limit, if it streams and can be ended.
 const USUAL_OUTPUT: u64 = 4096;
+/// And if it does not stream, so that nothing of it is seen before it is paid.
+const UNSEEN_OUTPUT: u64 = 32_768;
 /// The largest number of tokens that is believed of a request.
 const MOST_OUTPUT: u64 = 10_000_000;
 /// Fields by which gateways behind a provider's API take another model or server, or let another key pay.
@@ -177,7 +179,7 @@ impl Asked {
             options = usage_asked(get("stream_options"))?;
         }
         let prompt = u64::try_from(body.len()).unwrap_or(u64::MAX).div_ceil(4);
-        let output = output(call, &get);
+        let output = output(call, &get, if stream { USUAL_OUTPUT } else { UNSEEN_OUTPUT });
         let hide_usage = options.is_some();
         let body = written(&fields, &model, options)?;
         Ok(Self { call, model, body, prompt, output, hide_usage })
@@ -249,13 +251,13 @@ fn calls_nobody<'a>(get: &impl Fn(&str) -> Option<&'a RawValue>) -> Result<(), R
     Ok(())
 }
 
-fn output<'a>(call: Call, get: &impl Fn(&str) -> Option<&'a RawValue>) -> u64 {
+fn output<'a>(call: Call, get: &impl Fn(&str) -> Option<&'a RawValue>, usual: u64) -> u64 {
     if matches!(call, Call::Embeddings | Call::CountTokens | Call::Models(_)) {
         return 0;
     }
     let number = |name| read::<u64>(get(name));
     let limits = ["max_tokens", "max_completion_tokens", "max_output_tokens"].into_iter().filter_map(number);
-    let one = limits.max().unwrap_or(USUAL_OUTPUT).min(MOST_OUTPUT);
+    let one = limits.max().unwrap_or(usual).min(MOST_OUTPUT);
     let many = ["n", "best_of"].into_iter().filter_map(number).max().unwrap_or(1).clamp(1, 1024);
     one.saturating_mul(many)
 }

@@ -24,6 +24,8 @@ struct Node {
 /// The texts, as states.
 pub(super) struct Automaton {
     nodes: Vec<Node>,
+    /// Whether a text begins with a byte: most bytes of most answers are done with this.
+    begins: [bool; 256],
 }
 
 impl std::fmt::Debug for Automaton {
@@ -43,7 +45,7 @@ impl Drop for Automaton {
 impl Automaton {
     /// Of these texts; an empty one is never found.
     pub(super) fn new<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut automaton = Self { nodes: vec![Node::default()] };
+        let mut automaton = Self { nodes: vec![Node::default()], begins: [false; 256] };
         for text in texts {
             automaton.add(text);
         }
@@ -59,6 +61,9 @@ impl Automaton {
     /// One byte further.
     pub(super) fn step(&self, state: State, byte: u8) -> State {
         let mut at = state.0;
+        if at == 0 && self.begins.get(usize::from(byte)) == Some(&false) {
+            return state;
+        }
         loop {
             if let Some(next) = self.child(at, byte) {
                 return State(next);
@@ -87,6 +92,9 @@ impl Automaton {
     }
 
     fn add(&mut self, text: &[u8]) {
+        if let Some(begins) = text.first().and_then(|byte| self.begins.get_mut(usize::from(*byte))) {
+            *begins = true;
+        }
         let mut at = 0;
         for (index, &byte) in text.iter().enumerate() {
             at = match self.child(at, byte) {

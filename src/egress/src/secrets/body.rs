@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::automaton::{Automaton, State};
 use super::encode;
-use super::fill::{Filled, Filling};
+use super::fill::{Filled, Filling, straight};
 use super::placeholder::{Named, OPENSHELL, OWN, find, is_name};
 use super::table::{Misplaced, Place, SecretTable, Why, misplaced};
 use crate::body::{Body, BodyError, full};
@@ -41,7 +41,7 @@ pub enum BodyFault {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Json,
-    Form,
+    Pairs,
     Text,
 }
 
@@ -103,20 +103,21 @@ impl SecretTable {
                 return Ok(watched(gathered.freeze(), body, Why::BodyForm));
             }
         }
-        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        let mut filling = Filling::new(self, place, target, MOST_FILLED);
+        let mut filling = self.filling(place, parts);
         let new = filling.text(&gathered, form, SecretPlace::Body)?;
         let Some(new) = new else { return Ok((full(gathered.freeze()), Filled::default())) };
+        let filled = filling.filled();
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(new.len()));
-        Ok((full(new), filling.filled()))
+        straight(parts);
+        Ok((full(new), filled))
     }
 
-    /// A text message of a WebSocket that was opened at `target` (path and query as the program sent them): nothing if it goes on as it
-    /// is. Values are escaped if the message is JSON.
+    /// A text message of a WebSocket that was opened by `upgrade` (as the program sent it, before [`SecretTable::fill`]): nothing if it
+    /// goes on as it is. Values are escaped if the message is JSON.
     pub fn message(
         &self,
         place: Place<'_>,
-        target: &str,
+        upgrade: &Parts,
         text: &str,
         rewrite: bool,
     ) -> Result<Option<String>, Misplaced> {
@@ -126,17 +127,22 @@ impl SecretTable {
             return Err(misplaced(&first.named, "a message", why));
         }
         let form = if text.trim_start().starts_with(['{', '[', '"']) { Form::Json } else { Form::Text };
-        let mut filling = Filling::new(self, place, target, MOST_FILLED);
+        let mut filling = self.filling(place, upgrade);
         let new = filling.text(text.as_bytes(), form, SecretPlace::Websocket)?;
         let new = new.map(String::from_utf8).transpose();
         new.map_err(|_| misplaced(&first.named, "a message", Why::Unwritable("what results is no text")))
+    }
+
+    fn filling<'a>(&'a self, place: Place<'a>, parts: &Parts) -> Filling<'a> {
+        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        Filling::new(self, place, target, MOST_FILLED).of(parts)
     }
 }
 
 impl Filling<'_> {
     fn text(&mut self, raw: &[u8], form: Form, kind: SecretPlace) -> Result<Option<Vec<u8>>, Misplaced> {
         match form {
-            Form::Form => self.pairs(raw, kind),
+            Form::Pairs => self.pairs(raw, kind),
             Form::Json => Ok(self.plain(raw, kind, encode::json)?.map(|new| new.to_vec())),
             Form::Text => Ok(self.plain(raw, kind, encode::text)?.map(|new| new.to_vec())),
         }
@@ -153,7 +159,7 @@ fn form(headers: &HeaderMap) -> Option<Form> {
     }
     let essence = first.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
-        "application/x-www-form-urlencoded" => Some(Form::Form),
+        "application/x-www-form-urlencoded" => Some(Form::Pairs),
         "application/json" => Some(Form::Json),
         other if other.starts_with("application/") && other.ends_with("+json") => Some(Form::Json),
         "text/plain" => Some(Form::Text),

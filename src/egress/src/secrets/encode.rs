@@ -19,7 +19,7 @@ pub(super) fn percent(value: &[u8]) -> Vec<u8> {
 
 /// As [`percent`], with the digits and the set of plain characters that others use.
 pub(super) fn percent_with(value: &[u8], lower: bool, only_alphanumeric: bool) -> Vec<u8> {
-    let mut out = String::with_capacity(value.len());
+    let mut out = String::with_capacity(value.len().saturating_mul(3));
     for &byte in value {
         let plain =
             byte.is_ascii_alphanumeric() || (!only_alphanumeric && matches!(byte, b'-' | b'.' | b'_' | b'~'));
@@ -35,7 +35,9 @@ pub(super) fn percent_with(value: &[u8], lower: bool, only_alphanumeric: bool) -
 
 /// For a posted form.
 pub(super) fn form(value: &[u8]) -> Vec<u8> {
-    form_urlencoded::byte_serialize(value).collect::<String>().into_bytes()
+    let mut out = String::with_capacity(value.len().saturating_mul(3));
+    out.extend(form_urlencoded::byte_serialize(value));
+    out.into_bytes()
 }
 
 /// For the inside of a JSON string.

@@ -4,10 +4,11 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderName, HeaderValue};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use model::egress::SecretPlace;
+use policy::Host;
 use zeroize::Zeroizing;
 
 use super::encode;
@@ -40,6 +41,18 @@ const NEVER: &[&str] = &[
     "proxy-authorization",
     "proxy-authenticate",
     "proxy-connection",
+];
+
+/// Headers by which some servers take another host or path than that of the first line, on which bindings were decided.
+const STEERING: &[&str] = &[
+    "forwarded",
+    "x-forwarded-host",
+    "x-forwarded-prefix",
+    "x-forwarded-server",
+    "x-forwarded-uri",
+    "x-host",
+    "x-original-url",
+    "x-rewrite-url",
 ];
 
 /// What was put into a request.
@@ -76,7 +89,7 @@ impl SecretTable {
     /// be searched. After [`SecretTable::body`], which needs the path as it came.
     pub fn fill(&self, place: Place<'_>, parts: &mut Parts) -> Result<Filled, Misplaced> {
         let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
-        let mut filling = Filling::new(self, place, &target, (MOST, MOST_BYTES));
+        let mut filling = Filling::new(self, place, &target, (MOST, MOST_BYTES)).of(parts);
         nowhere(parts)?;
         let new_target = filling.target(&target)?;
         let mut values = Vec::new();
@@ -95,10 +108,34 @@ impl SecretTable {
             }
         }
         if !filling.filled.is_empty() {
-            parts.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            straight(parts);
         }
         Ok(filling.filled)
     }
+}
+
+/// What a request with a secret says about itself: its answer can be searched, and nothing leads it elsewhere.
+pub(super) fn straight(parts: &mut Parts) {
+    parts.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    for name in STEERING {
+        parts.headers.remove(*name);
+    }
+}
+
+/// Whether a head names no server but this one. One server may answer for many names by one certificate, so the name that was verified
+/// is not yet the one that answers.
+fn names_only(parts: &Parts, place: Place<'_>) -> bool {
+    let Ok(own) = Host::parse(place.host) else { return false };
+    let same = |text: &str| {
+        let Ok(authority) = text.parse::<Authority>() else { return false };
+        let port = authority.port_u16().unwrap_or(place.port);
+        !text.contains('@')
+            && Host::parse(authority.host()).is_ok_and(|host| host == own)
+            && port == place.port
+    };
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let one = hosts.next().is_none_or(|host| host.to_str().is_ok_and(same)) && hosts.next().is_none();
+    one && parts.uri.authority().is_none_or(|authority| same(authority.as_str()))
 }
 
 /// What no placeholder may stand in. A header's name cannot hold one: it has no colon.
@@ -114,6 +151,14 @@ fn nowhere(parts: &Parts) -> Result<(), Misplaced> {
 impl<'a> Filling<'a> {
     pub(super) fn new(table: &'a SecretTable, place: Place<'a>, target: &str, most: (usize, usize)) -> Self {
         Self { table, place, path: readings(target), count: 0, bytes: 0, most, filled: Filled::default() }
+    }
+
+    /// Of a request with this head, which must not name another server.
+    pub(super) fn of(mut self, parts: &Parts) -> Self {
+        if self.path.is_ok() && !names_only(parts, self.place) {
+            self.path = Err(Why::Fronted);
+        }
+        self
     }
 
     pub(super) fn filled(self) -> Filled {

@@ -3,7 +3,7 @@
 //! A value goes only where a binding of the operator allows its host, port, path and place, and only over verified TLS. A
 //! placeholder anywhere else is refused ([`Misplaced`]), and answers are searched for values that come back ([`Scanner`]).
 //! The search is against servers that echo. A server that a program can make compute with what it was sent can send a value back
-//! in another form; that is why bindings are narrow. Values shorter than [`SHORTEST_SCANNED`] bytes are not searched for: they
+//! in another form or in parts (ranges); that is why bindings are narrow. Values shorter than [`SHORTEST_SCANNED`] bytes are not searched for: they
 //! would be found everywhere.
 
 mod automaton;

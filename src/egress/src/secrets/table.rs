@@ -55,6 +55,9 @@ pub enum Why {
     /// A binding names all that, but not this path.
     #[error("it is not bound to this path")]
     WrongPath,
+    /// The request names another host than the one that it goes to.
+    #[error("Host names another server than the connection leads to")]
+    Fronted,
     /// The path could be read in two ways.
     #[error("the path has dot segments or two readings")]
     Ambiguous,

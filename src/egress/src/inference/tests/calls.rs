@@ -43,7 +43,7 @@ async fn anthropics_api_has_its_own_key_header_and_shape_of_errors() {
     let response = world.route.serve(request, &dial).await;
     assert!(!response.headers().contains_key("set-cookie"));
     assert_eq!(read(response).await.0, 200);
-    let seen = dial.seen.lock().unwrap();
+    let seen = std::mem::take(&mut *dial.seen.lock().unwrap());
     assert_eq!(seen[0].uri, "/v1/messages?beta=true");
     assert_eq!(
         (&seen[0].headers["x-api-key"], seen[0].headers.get("authorization")),
@@ -132,14 +132,10 @@ async fn no_spelling_names_another_model() {
             assert!(serde_json::from_str::<Value>(&text).unwrap()["error"]["message"].is_string());
         }
     }
-    let deep = format!("{{\"model\": \"gpt-5\", \"x\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-    assert_eq!(
-        read(world.route.serve(Request::post("/v1/responses").body(full(deep)).unwrap(), &dial).await)
-            .await
-            .0,
-        400
-    );
     assert!(dial.hosts().is_empty());
+    let deep = format!("{{\"model\": \"gpt-5\", \"x\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = Request::post("/v1/responses").body(full(deep)).unwrap();
+    assert_eq!(world.route.serve(deep, &dial).await.status(), 200, "nothing here follows it down");
     let fine =
         json!({ "model": "gpt-5", "tools": [{ "type": "function", "function": {} }], "background": false });
     assert_eq!(world.ask(&fine, &dial).await.0, 200);

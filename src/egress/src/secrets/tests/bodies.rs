@@ -71,7 +71,8 @@ async fn values_are_escaped_for_their_body() {
         };
         assert_eq!(found, value);
     }
-    let message = table.message(EXAMPLE, "/", "{\"s\":\"tenantd:secret:s\"}", true).unwrap().unwrap();
+    let message =
+        table.message(EXAMPLE, &request("/", &[]), "{\"s\":\"tenantd:secret:s\"}", true).unwrap().unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&message).unwrap()["s"], value);
 }
 
@@ -80,18 +81,20 @@ async fn a_message_of_a_websocket_is_filled_where_it_may_be() {
     let text = "{\"token\":\"tenantd:secret:api-key\"}";
     let table = table();
     assert_eq!(
-        table.message(EXAMPLE, "/v1", text, true).unwrap().unwrap(),
+        table.message(EXAMPLE, &request("/v1", &[]), text, true).unwrap().unwrap(),
         text.replace("tenantd:secret:api-key", KEY)
     );
-    assert_eq!(table.message(EXAMPLE, "/v1", "hello", false), Ok(None));
-    assert_eq!(table.message(EXAMPLE, "/v1", text, false).unwrap_err().why, Why::NotRewritten);
-    assert_eq!(table.message(EXAMPLE, "/v2", text, true).unwrap_err().why, Why::WrongPath);
+    assert_eq!(table.message(EXAMPLE, &request("/v1", &[]), "hello", false), Ok(None));
+    assert_eq!(table.message(EXAMPLE, &request("/v1", &[]), text, false).unwrap_err().why, Why::NotRewritten);
+    assert_eq!(table.message(EXAMPLE, &request("/v2", &[]), text, true).unwrap_err().why, Why::WrongPath);
     assert_eq!(
-        table.message(Place { tls: false, ..EXAMPLE }, "/v1", text, true).unwrap_err().why,
+        table.message(Place { tls: false, ..EXAMPLE }, &request("/v1", &[]), text, true).unwrap_err().why,
         Why::Plain
     );
+    let fronted = request("/v1", &[("host", "evil.example")]);
+    assert_eq!(table.message(EXAMPLE, &fronted, text, true).unwrap_err().why, Why::Fronted);
     let long = format!("{text}{}", " ".repeat(1 << 20));
-    assert_eq!(table.message(EXAMPLE, "/v1", &long, true).unwrap_err().why, Why::BodyForm);
+    assert_eq!(table.message(EXAMPLE, &request("/v1", &[]), &long, true).unwrap_err().why, Why::BodyForm);
 }
 
 #[tokio::test]

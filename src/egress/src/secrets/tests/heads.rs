@@ -59,11 +59,29 @@ fn what_holds_no_placeholder_is_as_it_was() {
 }
 
 #[test]
+fn of_repeated_headers_each_has_its_own_value() {
+    let headers = [
+        ("x", "1"),
+        ("y", "tenantd:secret:api-key"),
+        ("x", "tenantd:secret:api-key"),
+        ("z", "2"),
+        ("x", "3"),
+        ("y", "4"),
+    ];
+    let parts = fill(EXAMPLE, "/v1", &headers).unwrap();
+    assert!(parts.headers.get_all("x").iter().eq(["1", KEY, "3"]));
+    assert!(parts.headers.get_all("y").iter().eq([KEY, "4"]));
+    assert!(parts.headers.get_all("z").iter().eq(["2"]));
+}
+
+#[test]
 fn a_value_that_was_put_in_is_not_printed() {
     let parts = fill(EXAMPLE, "/v1", &[("authorization", "Bearer tenantd:secret:api-key")]).unwrap();
     assert!(!format!("{parts:?}").contains(KEY));
     assert!(!format!("{:?} {:?}", table(), table().scanner()).contains("0123456789"));
 }
+
+type Case<'a> = (Place<'a>, &'a str, &'a [(&'a str, &'a str)], Why);
 
 #[test]
 fn a_placeholder_anywhere_else_is_refused_by_name() {
@@ -73,9 +91,12 @@ fn a_placeholder_anywhere_else_is_refused_by_name() {
     let port = Place { port: 8443, ..EXAMPLE };
     let plain = Place { tls: false, ..EXAMPLE };
     let same = Place { host: "API.example.com.", ..EXAMPLE };
-    assert!(fill(same, "/v1", &[BEARER]).is_ok());
+    assert!(fill(same, "/v1", &[BEARER, ("host", "Api.example.com:443")]).is_ok());
+    let steering =
+        fill(EXAMPLE, "https://api.example.com/v1", &[BEARER, ("x-original-url", "/evil")]).unwrap();
+    assert!(!steering.headers.contains_key("x-original-url"));
     let path = "/bottenantd:secret:telegram-token";
-    let cases: &[(Place<'_>, &str, &[(&str, &str)], Why)] = &[
+    let cases: &[Case<'_>] = &[
         (elsewhere, "/v1", &[BEARER], Why::Elsewhere),
         (deeper, "/v1", &[BEARER], Why::Elsewhere),
         (port, "/v1", &[BEARER], Why::Elsewhere),
@@ -91,6 +112,10 @@ fn a_placeholder_anywhere_else_is_refused_by_name() {
         (EXAMPLE, "/v1/tenantd:secret:api-key", &[], Why::WrongPlace),
         (EXAMPLE, "/v1?tenantd:secret:api-key=1", &[], Why::Never),
         (EXAMPLE, "/v1", &[("host", "tenantd:secret:api-key")], Why::Never),
+        (EXAMPLE, "/v1", &[BEARER, ("host", "evil.example")], Why::Fronted),
+        (EXAMPLE, "/v1", &[BEARER, ("host", "api.example.com:8443")], Why::Fronted),
+        (EXAMPLE, "/v1", &[BEARER, ("host", "api.example.com"), ("host", "evil.example")], Why::Fronted),
+        (EXAMPLE, "http://evil.example/v1", &[BEARER], Why::Fronted),
         (EXAMPLE, "/v1", &[("transfer-encoding", "tenantd:secret:api-key")], Why::Never),
         (EXAMPLE, "/v1", &[("x", "tenantd:secret:nobody")], Why::Unknown),
         (EXAMPLE, "/v1", &[("x", "tenantd:secret:api-keyx")], Why::Unknown),
@@ -110,6 +135,10 @@ fn a_placeholder_anywhere_else_is_refused_by_name() {
         assert_eq!(error.why, *why, "{target} {headers:?}: {error}");
         assert!(!error.secret.is_empty());
     }
+}
+
+#[test]
+fn a_value_that_cannot_stand_in_a_header_and_too_many_of_them_are_refused() {
     let error = fill(EXAMPLE, "/v1", &[("x", "tenantd:secret:broken")]).unwrap_err();
     assert!(matches!(error.why, Why::Unwritable(_)), "{error}");
     assert!(
