@@ -153,7 +153,8 @@ async fn question(stream: &mut UnixStream) -> std::io::Result<Option<Question>> 
         filled += read;
         let so_far = bytes.get(..filled).unwrap_or_default();
         if let Some(line) = so_far.strip_suffix(b"\n") {
-            return Ok(serde_json::from_slice(line).ok());
+            let one = !line.contains(&b'\n');
+            return Ok(serde_json::from_slice(line).ok().filter(|_| one));
         }
         if read == 0 || so_far.contains(&b'\n') {
             return Ok(None);

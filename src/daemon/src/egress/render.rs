@@ -29,7 +29,7 @@ impl Shape {
         Self {
             path: endpoint.inspection.as_ref().and_then(|inspection| match &inspection.path {
                 PathSelector::All => None,
-                PathSelector::Below(path) => Some(path.clone()),
+                PathSelector::Below(path) => Some(format!("{path}/**")),
                 PathSelector::Like(glob) => Some(glob.as_str().to_owned()),
             }),
             allowed_ips: endpoint.allowed_ips.iter().map(ToString::to_string).collect(),
@@ -93,12 +93,14 @@ fn endpoint(destination: &Destination, shape: &Shape) -> String {
     )
 }
 
-/// A pattern that matches this text alone. Braces, backslashes and percent signs have none; the document is refused then.
+/// A pattern that matches this text alone. Opening brackets, braces, backslashes and percent signs have none; the document is refused then.
 fn literal(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '*' | '?' | '[' => pattern.extend(['[', c, ']']),
+            '*' | '?' => pattern.extend(['[', c, ']']),
+            // No class holds one; a pattern with a backslash is refused.
+            '[' => pattern.push_str("\\["),
             c => pattern.push(c),
         }
     }
