@@ -218,11 +218,20 @@ impl Service {
             database.tenants()?
         };
         for (id, _) in tenants {
-            if let Err(failure) = self.write_approvals(&id) {
+            if let Err(failure) = self.renew_approvals(&id) {
                 tracing::error!(tenant = %id, "cannot renew its approvals: {failure}");
             }
         }
         Ok(())
+    }
+
+    fn renew_approvals(&self, id: &TenantId) -> Result<(), Failure> {
+        if self.stale_approvals(id)?.is_none() {
+            return Ok(());
+        }
+        // What is being changed is written by that change, and looked at once more at its end.
+        let Ok(_occupied) = self.occupy(id) else { return Ok(()) };
+        self.write_approvals(id)
     }
 
     fn profile_of(&self, id: &TenantId) -> Result<policy::Profile, Failure> {

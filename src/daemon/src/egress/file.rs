@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::journal::lock;
 use crate::service::Service;
 
+const APPROVALS: &str = "approvals.json";
 /// Bytes of one of these files, at most.
 const MOST: usize = 8 << 20;
 
@@ -69,15 +70,19 @@ impl Service {
 
     /// The same, for whoever keeps others from writing.
     pub(super) fn write_approvals_held(&self, id: &TenantId) -> Result<(), Failure> {
+        let Some(bytes) = self.stale_approvals(id)? else { return Ok(()) };
+        let path = self.paths.egress(id).join(APPROVALS);
+        Ok(files::write_atomic(&path, Owner::ROOT, 0o644, &bytes)?)
+    }
+
+    /// What `approvals.json` should say, where it says something else.
+    pub(super) fn stale_approvals(&self, id: &TenantId) -> Result<Option<Vec<u8>>, Failure> {
         if self.find_egress_file(id)?.is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let bytes = serde_json::to_vec(&approvals_file(id, self.egress_grant(id)?))?;
-        let path = self.paths.egress(id).join("approvals.json");
-        if files::read_bounded(&path, MOST)?.is_some_and(|found| found == bytes) {
-            return Ok(());
-        }
-        Ok(files::write_atomic(&path, Owner::ROOT, 0o644, &bytes)?)
+        let found = files::read_bounded(&self.paths.egress(id).join(APPROVALS), MOST)?;
+        Ok(Some(bytes).filter(|bytes| found.as_ref() != Some(bytes)))
     }
 }
 

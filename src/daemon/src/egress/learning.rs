@@ -54,7 +54,7 @@ impl Service {
     /// Notes what a proxy saw, if its tenant learns.
     pub(super) fn note_tried(&self, id: &TenantId, seen: &Destination) -> Result<(), Failure> {
         let mut database = lock(&self.database);
-        if !database.learn_until(id)?.is_some_and(|until| now() < until) {
+        if database.learn_until(id)?.is_none_or(|until| until <= now()) {
             return Ok(());
         }
         match normal(seen) {
