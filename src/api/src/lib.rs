@@ -6,6 +6,7 @@
 mod backup;
 mod document;
 mod edge;
+mod egress;
 mod error;
 mod proxy;
 mod vault;
@@ -16,6 +17,10 @@ pub use document::{
     Summary, VaultStatus, Verdict,
 };
 pub use edge::{Edge1Proxy, EdgeKey, EdgeStatus, IssuedLogin, IssuedToken};
+pub use egress::{
+    Answered, Approval, AskedRequest, Egress1Proxy, EgressEntry, EgressQuestion, EgressView, Explained,
+    Learned, PresetView, ProviderView, TenantUsage, Widening,
+};
 pub use error::Error;
 pub use proxy::Manager1Proxy;
 pub use vault::Vault1Proxy;
@@ -52,4 +57,6 @@ pub mod action {
     pub const EDGE: &str = "org.tenantd.edge";
     /// Issue and revoke tokens and login links.
     pub const TOKEN: &str = "org.tenantd.token";
+    /// Answer questions of egress proxies, take answers back.
+    pub const APPROVE: &str = "org.tenantd.approve";
 }

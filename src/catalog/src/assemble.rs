@@ -56,9 +56,11 @@ pub fn assemble(
     };
     let egress = match &spec.egress {
         None => None,
-        Some(section) => Some(crate::egress::prepare(catalog, &spec.id, section, &grant, settings).map_err(
-            |cause| Refusal::Settings { tenant: spec.id.clone(), cause: format!("egress: {cause}") },
-        )?),
+        Some(section) => {
+            Some(crate::egress::prepare(catalog, &spec.id, section, &grant, settings).map_err(|cause| {
+                Refusal::Settings { tenant: spec.id.clone(), cause: format!("egress: {cause}") }
+            })?)
+        }
     };
     let (profile, egress) = egress.unzip();
     let limits = limits_in_force(&spec, profile.as_ref(), description, settings);

@@ -26,6 +26,16 @@ pub fn roles() -> Vec<CompletionCandidate> {
     candidates(Role::ALL.map(|role| role.name().to_owned()).to_vec())
 }
 
+/// Names of presets.
+pub fn presets() -> Vec<CompletionCandidate> {
+    candidates(shipped(&Paths::host(), "presets", ".yaml"))
+}
+
+/// Names of profiles.
+pub fn profiles() -> Vec<CompletionCandidate> {
+    candidates(shipped(&Paths::host(), "profiles", ".toml"))
+}
+
 /// Keys that `set` changes, with the `=`.
 pub fn keys() -> Vec<CompletionCandidate> {
     candidates(crate::change::KEYS.iter().map(|key| format!("{key}=")).collect())
@@ -49,6 +59,11 @@ fn tenants_below(paths: &Paths) -> Vec<String> {
 
 fn runtimes_below(paths: &Paths) -> Vec<String> {
     names_in(&paths.policies().join("runtimes"))
+}
+
+fn shipped(paths: &Paths, directory: &str, end: &str) -> Vec<String> {
+    let names = names_in(&paths.policies().join(directory)).into_iter();
+    names.filter_map(|name| name.strip_suffix(end).map(str::to_owned)).collect()
 }
 
 fn names_in(directory: &Path) -> Vec<String> {

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use api::Outcome;
-use model::{Exit, GatewaySettings, Limits, SpecFile};
+use model::{EgressSpec, Exit, GatewaySettings, Limits, SpecFile, UnlistedSpec};
 
-use crate::cli::CreateArgs;
+use crate::cli::{CreateArgs, EgressDefault};
+use crate::egress::preset;
 use crate::failure::{Ended, Failure};
 use crate::offline::names;
 use crate::progress;
@@ -13,10 +14,18 @@ use crate::session::Session;
 
 /// Makes a tenant.
 pub(crate) async fn create(session: &mut Session, arguments: &CreateArgs) -> Ended {
+    if arguments.egress == Some(EgressDefault::Off)
+        && (arguments.profile.is_some() || !arguments.presets.is_empty())
+    {
+        let text =
+            "--egress off goes with neither --profile nor --preset: a tenant without egress reaches nothing";
+        return Err(Failure::new(Exit::Usage, text));
+    }
     let spec = match &arguments.file {
         Some(file) => from_file(session, arguments, file)?,
         None => from_arguments(arguments)?,
     };
+    warn_of_risks(session, arguments)?;
     let daemon = session.daemon().await?;
     let work = daemon.create_tenant(&spec, !arguments.no_start, arguments.dry_run);
     let answer = progress::follow(session, &daemon, arguments.tenant.as_str(), work).await?;
@@ -90,6 +99,33 @@ fn from_file(session: &mut Session, arguments: &CreateArgs, file: &Path) -> Resu
     Ok(text)
 }
 
+/// Says which risks the presets bring, before anything is made.
+fn warn_of_risks(session: &mut Session, arguments: &CreateArgs) -> Result<(), Failure> {
+    if arguments.presets.is_empty() {
+        return Ok(());
+    }
+    let offered = preset::offered(session, arguments.profile.as_deref(), &arguments.presets)?;
+    if let Some(other) = arguments.presets.iter().find(|name| !offered.iter().any(|one| one.name == **name)) {
+        let names: Vec<_> = offered.iter().map(|one| one.name.as_str()).collect();
+        let text = format!("--preset: the profile does not offer {other:?}, but {}", names.join(", "));
+        return Err(Failure::new(Exit::Data, text));
+    }
+    preset::warn(session, &offered, &arguments.presets)
+}
+
+/// `[egress]`, where any of it is asked for.
+fn egress(arguments: &CreateArgs) -> Option<EgressSpec> {
+    let CreateArgs { egress, profile, presets, .. } = arguments;
+    let unlisted = match egress {
+        Some(EgressDefault::Off) => return None,
+        None if profile.is_none() && presets.is_empty() => return None,
+        None => None,
+        Some(EgressDefault::Deny) => Some(UnlistedSpec::Deny),
+        Some(EgressDefault::Ask) => Some(UnlistedSpec::Ask),
+    };
+    Some(EgressSpec { profile: profile.clone(), unlisted, presets: presets.clone(), ..EgressSpec::default() })
+}
+
 /// The spec that the options spell.
 fn from_arguments(arguments: &CreateArgs) -> Result<String, Failure> {
     let command = match &arguments.command {
@@ -114,7 +150,7 @@ fn from_arguments(arguments: &CreateArgs) -> Result<String, Failure> {
         limits,
         environment: arguments.environment.iter().cloned().collect(),
         settings: GatewaySettings::default(),
-        egress: None,
+        egress: egress(arguments),
     };
     Ok(spec.validate(&format!("tenant {}", arguments.tenant))?.to_toml()?)
 }

@@ -5,12 +5,14 @@
 
 mod agent;
 mod apply;
+mod approvals;
 mod backup;
 mod change;
 mod check;
 pub mod cli;
 mod complete;
 mod conceal;
+mod confirm;
 mod create;
 mod delete;
 mod doctor;
@@ -18,6 +20,7 @@ mod edge;
 mod egress;
 mod exec;
 mod failure;
+mod inference;
 mod list;
 mod logs;
 mod offline;
@@ -32,6 +35,7 @@ mod status;
 mod supervise;
 mod token;
 mod tty;
+mod usage;
 mod vault;
 
 use std::error::Error as _;
@@ -101,7 +105,10 @@ pub async fn run(verb: Verb, session: &mut Session) -> Ended {
         Verb::Secret(verb) => secret::secret(session, verb).await,
         Verb::Vault(verb) => vault::vault(session, verb).await,
         Verb::Edge(verb) => edge::edge(session, verb).await,
-        Verb::Egress(verb) => egress::egress(session, verb),
+        Verb::Egress(verb) => egress::egress(session, verb).await,
+        Verb::Approvals(verb) => approvals::approvals(session, verb).await,
+        Verb::Inference(verb) => inference::inference(session, verb).await,
+        Verb::Usage { tenant } => usage::usage(session, tenant.as_ref()).await,
         Verb::Token(verb) => token::token(session, verb).await,
         Verb::Login(arguments) => token::login(session, &arguments).await,
         Verb::Roles => roles::roles(session),
@@ -182,6 +189,14 @@ mod tests {
             ("tenantctl token issue a --role owner --ttl 1", "--ttl: \"1\" is not how long"),
             ("tenantctl token issue a --role owner --ttl 0s", "--ttl: \"0s\" is not how long"),
             ("tenantctl token issue a --role owner --ttl é", "--ttl: \"é\" is not how long"),
+            ("tenantctl approvals approve 12", "\"12\" is no request"),
+            ("tenantctl approvals approve 12-3f9a2b1c4d5e --for 8", "--for: \"8\" is not how long"),
+            ("tenantctl approvals approve 12-3f9a2b1c4d5e --until x", "--until: \"x\" is not when"),
+            ("tenantctl egress bind a b --to c --in cookie", "--in: \"cookie\" is no place"),
+            (
+                "tenantctl inference add a --provider b --model c --budget-day 5eur",
+                "--budget-day: \"5eur\" is no amount",
+            ),
             ("tenantctl login A", "tenant name \"A\" is not of the form"),
             ("tenantctl set a limits.memory_max", "\"limits.memory_max\" is no assignment"),
         ] {
@@ -214,7 +229,11 @@ mod tests {
             "tenantctl edge enable --certificate x --key y --self-signed",
             "tenantctl sleep",
             "tenantctl egress check",
-            "tenantctl egress explain x --host y --method GET",
+            "tenantctl egress explain",
+            "tenantctl egress set acme",
+            "tenantctl egress learn acme",
+            "tenantctl approvals list --answers",
+            "tenantctl inference add acme --provider x",
         ] {
             assert_eq!(refused(line).0, 64, "{line}");
         }

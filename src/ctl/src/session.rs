@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Read, Write};
 
-use api::{Backup1Proxy, Edge1Proxy, Manager1Proxy, Vault1Proxy};
+use api::{Backup1Proxy, Edge1Proxy, Egress1Proxy, Manager1Proxy, Vault1Proxy};
 use model::Paths;
 use serde::Serialize;
 
@@ -110,6 +110,11 @@ impl Session {
     /// tenantd's edge.
     pub async fn edge(&mut self) -> Result<Edge1Proxy<'static>, Failure> {
         Ok(Edge1Proxy::new(&self.connection().await?).await?)
+    }
+
+    /// tenantd's egress.
+    pub async fn egress(&mut self) -> Result<Egress1Proxy<'static>, Failure> {
+        Ok(Egress1Proxy::new(&self.connection().await?).await?)
     }
 
     async fn connection(&mut self) -> Result<zbus::Connection, Failure> {

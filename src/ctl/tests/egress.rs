@@ -42,21 +42,21 @@ fn a_field_that_is_not_enforced_ends_with_65_and_its_place() {
     let report: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
     let problem = report.pointer("/0/problems/0").unwrap();
     assert_eq!((problem["line"].as_u64(), problem["column"].as_u64()), (Some(2), Some(1)));
-    assert_eq!(tenantctl(&format!("egress explain {} --host a.example.com", file.display())).code, 65);
+    assert_eq!(tenantctl(&format!("egress explain --file {} a.example.com", file.display())).code, 65);
     assert_eq!(tenantctl("egress check /nonexistent").code, 66);
 }
 
 #[test]
 fn an_explanation_names_the_verdict_and_the_rule() {
     let quickstart = published("quickstart");
-    let ask = |rest: &str| tenantctl(&format!("egress explain {quickstart} --host API.github.com {rest}"));
-    let read = ask("--binary /usr/bin/curl --method GET --path /zen");
+    let ask = |rest: &str| tenantctl(&format!("egress explain --file {quickstart} API.github.com {rest}"));
+    let read = ask("GET /zen --binary /usr/bin/curl");
     assert_eq!(read.code, 0);
     assert!(read.out.starts_with("GET api.github.com:443/zen is allowed"), "{}", read.out);
     assert!(read.out.contains("github_api (tenant,") && read.out.contains("rule in line 27"), "{}", read.out);
-    assert!(ask("--binary /usr/bin/curl --method POST --path /zen").out.contains("is denied"));
+    assert!(ask("POST /zen --binary /usr/bin/curl").out.contains("is denied"));
     assert!(ask("--binary /usr/bin/wget").out.contains("not by github_api"));
     assert!(ask("--binary /usr/bin/curl --address 10.0.0.1").out.contains("private"));
-    let host = tenantctl(&format!("egress explain {quickstart} --host a..b"));
+    let host = tenantctl(&format!("egress explain --file {quickstart} a..b"));
     assert_eq!(host.code, 65, "{}", host.err);
 }

@@ -5,6 +5,7 @@ mod allocate;
 mod backup;
 mod bus;
 mod edge;
+mod egress;
 mod failure;
 #[cfg(feature = "fault-injection")]
 mod fault;

@@ -12,12 +12,12 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::allocate::store_failure;
-use crate::bus::{BackupObject, EdgeObject, Manager, VaultObject};
+use crate::bus::{BackupObject, EdgeObject, EgressObject, Manager, VaultObject, tell_changes};
 use crate::failure::Failure;
 use crate::service::Service;
 use crate::state::Database;
 use crate::vault::Vault;
-use crate::{edge, wake};
+use crate::{edge, egress, wake};
 
 /// Runs until SIGTERM. Tenants run on.
 pub fn run() -> ExitCode {
@@ -60,6 +60,9 @@ async fn serve() -> Result<(), Failure> {
     if let Err(failure) = wake::serve(service.clone()) {
         tracing::error!("{failure}");
     }
+    if let Err(failure) = egress::serve(service.clone()) {
+        tracing::error!("{failure}");
+    }
     let unavailable = |error: zbus::Error| {
         Failure::new(
             Exit::Unavailable,
@@ -70,13 +73,15 @@ async fn serve() -> Result<(), Failure> {
         .and_then(|builder| builder.serve_at(api::OBJECT_PATH, Manager::new(service.clone())))
         .and_then(|builder| builder.serve_at(api::OBJECT_PATH, VaultObject::new(service.clone())))
         .and_then(|builder| builder.serve_at(api::OBJECT_PATH, BackupObject::new(service.clone())))
-        .and_then(|builder| builder.serve_at(api::OBJECT_PATH, EdgeObject::new(service)))
+        .and_then(|builder| builder.serve_at(api::OBJECT_PATH, EdgeObject::new(service.clone())))
+        .and_then(|builder| builder.serve_at(api::OBJECT_PATH, EgressObject::new(service.clone())))
         .and_then(|builder| builder.name(api::BUS_NAME))
         .map_err(unavailable)?
         .build()
         .await
         .map_err(unavailable)?;
     tracing::info!("serving {}", api::BUS_NAME);
+    tokio::spawn(tell_changes(service, connection.clone()));
     let finishing = blocking(move || {
         // Locked, or a damaged vault: whoever needs it is told then.
         if let Err(failure) = rotating.finish_kek() {
@@ -101,6 +106,7 @@ fn open() -> Result<Service, Failure> {
         (paths.runtimes(), 0o755),
         (paths.state().join("compiled"), 0o755),
         (paths.state().join("empty"), 0o755),
+        (paths.state().join("egress"), 0o755),
         (paths.vault(), 0o700),
     ] {
         make_directory(&directory, mode)?;

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use catalog::{Catalog, EgressGrant, Grant};
+use catalog::{Catalog, Grant};
 use host::{RealHost, Systemd};
 use model::{Allocation, Exit, Facts, Paths, Settings, TenantId};
 use plan::{LAYERS, Tenant, Wanted, wanted};
 use runtime_store::Store;
 
 use crate::edge::Edge;
+use crate::egress::Egress;
 use crate::failure::Failure;
 use crate::journal::lock;
 use crate::state::Database;
@@ -24,6 +25,7 @@ pub struct Service {
     pub(crate) store: Store,
     pub(crate) vault: Vault,
     pub(crate) edge: Edge,
+    pub(crate) egress: Egress,
     busy: Mutex<BTreeSet<TenantId>>,
 }
 
@@ -31,7 +33,8 @@ impl Service {
     /// Puts the daemon together from what it found at its start.
     pub fn new(paths: Paths, systemd: Systemd, database: Database, store: Store, vault: Vault) -> Self {
         let busy = Mutex::new(BTreeSet::new());
-        Self { paths, systemd, database: Mutex::new(database), store, vault, edge: Edge::default(), busy }
+        let (edge, egress) = (Edge::default(), Egress::default());
+        Self { paths, systemd, database: Mutex::new(database), store, vault, edge, egress, busy }
     }
 
     /// The host as the plan sees it.
@@ -94,7 +97,11 @@ impl Service {
         let allocation = self.existing(id)?;
         let (written, text) = catalog::read_spec(&self.paths, id)?;
         let file = self.paths.spec(id).display().to_string();
-        let tenant = self.assemble(&file, &text, Grant { allocation, version: written.version, egress: EgressGrant::default() })?;
+        let tenant = self.assemble(
+            &file,
+            &text,
+            Grant { allocation, version: written.version, egress: self.egress_grant(id)? },
+        )?;
         let wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
         Ok((tenant, wanted))
     }

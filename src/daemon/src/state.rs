@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use thiserror::Error;
 
 /// Schema this program writes.
-const SCHEMA: i64 = 5;
+const SCHEMA: i64 = 6;
 
 /// Why the database does not serve.
 #[derive(Debug, Error)]
@@ -259,6 +259,7 @@ impl Database {
         };
         transaction.execute(statement, [id.as_str()])?;
         transaction.execute("DELETE FROM sleeping WHERE tenant = ?1", [id.as_str()])?;
+        crate::egress::forget(&transaction, id)?;
         if !retain {
             transaction.execute("DELETE FROM secret WHERE tenant = ?1", [id.as_str()])?;
         }
@@ -366,10 +367,10 @@ fn migrate(connection: &mut Connection) -> Result<(), StateError> {
              CREATE TABLE recovery (kek TEXT PRIMARY KEY) STRICT;",
         )?;
     }
-    if found < 5 {
-        transaction.execute_batch(
-            "CREATE TABLE sleeping (tenant TEXT PRIMARY KEY, since INTEGER NOT NULL) STRICT;",
-        )?;
+    for (schema, tables) in [(5, SLEEPING), (6, crate::egress::TABLES)] {
+        if found < schema {
+            transaction.execute_batch(tables)?;
+        }
     }
     if (1..3).contains(&found) {
         transaction.execute_batch(WITHOUT_PROOF)?;
@@ -383,6 +384,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StateError> {
     Ok(())
 }
 
+const SLEEPING: &str = "CREATE TABLE sleeping (tenant TEXT PRIMARY KEY, since INTEGER NOT NULL) STRICT;";
 /// Schema 3: the gateways' own secrets went into the vault.
 const WITHOUT_PROOF: &str = "
     CREATE TABLE allocation_new (

@@ -127,7 +127,8 @@ fn a_database_of_an_older_tenantd_is_brought_up_to_date() {
     database.set_pin("openclaw", Some("2026.9.6")).unwrap();
     database
         .connection
-        .execute_batch("DROP TABLE secret; DROP TABLE allocation; DROP TABLE backup; DROP TABLE recovery; DROP TABLE sleeping")
+        .execute_batch("DROP TABLE secret; DROP TABLE allocation; DROP TABLE backup; DROP TABLE recovery; DROP TABLE sleeping;
+             DROP TABLE approval; DROP TABLE learning; DROP TABLE observation; DROP TABLE authority")
         .unwrap();
     let first = SCHEMA_2.split_inclusive(';').next().unwrap();
     database.connection.execute_batch(&format!("{first} PRAGMA user_version = 1")).unwrap();

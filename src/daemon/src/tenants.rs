@@ -3,7 +3,7 @@
 use api::Outcome;
 use catalog::{EgressGrant, Grant};
 use model::{Exit, Key, Kind, SpecFile, TenantId, World};
-use plan::{LAYERS, Plan, Scope, Wanted, apply, plan, wanted};
+use plan::{LAYERS, Plan, Scope, Tenant, Wanted, apply, plan, wanted};
 
 use crate::failure::Failure;
 use crate::journal::{Progress, StepJournal, lock};
@@ -42,7 +42,11 @@ impl Service {
         let (text, version) = self.with_version(written, creation.text, None)?;
         let allocation = self.choose_allocation(&id)?;
         let file = self.paths.spec(&id).display().to_string();
-        let tenant = self.assemble(&file, &text, Grant { allocation: allocation.clone(), version, egress: EgressGrant::default() })?;
+        let tenant = self.assemble(
+            &file,
+            &text,
+            Grant { allocation: allocation.clone(), version, egress: EgressGrant::default() },
+        )?;
         let mut wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
         if !creation.start {
             wanted.world.take(&unit_key(Kind::Unit, &id));
@@ -61,9 +65,11 @@ impl Service {
         };
         lock(&self.database).begin_create(&id, kind, &allocation)?;
         tracing::info!(tenant = %id, uid = allocation.uid, "create");
-        match self.carry_out(creation.fill, scope, progress) {
+        let whole = self.with_authority(&tenant, scope, creation.start);
+        match whole.and_then(|scope| self.carry_out(creation.fill, scope, progress)) {
             Ok(steps) => {
                 lock(&self.database).end(&id)?;
+                self.write_approvals(&id)?;
                 let state = if creation.start { "active" } else { "inactive" };
                 Ok(outcome(&id, &steps, false, &wanted, state))
             }
@@ -74,6 +80,36 @@ impl Service {
                     Err(second) => Err(failure.and_then(&second)),
                 }
             }
+        }
+    }
+
+    /// The scope of a tenant that is made, with its certificate authority: like a secret, that is made once the tenant is written down.
+    fn with_authority(&self, tenant: &Tenant, scope: Scope, start: bool) -> Result<Scope, Failure> {
+        if tenant.egress.is_none() {
+            return Ok(scope);
+        }
+        let id = tenant.id();
+        self.ensure_authority(id)?;
+        let (allocation, version) = (tenant.allocation.clone(), tenant.gateway.version.clone());
+        let grant = Grant { allocation, version, egress: self.egress_grant(id)? };
+        let tenant = self.assemble(&self.paths.spec(id).display().to_string(), &tenant.spec_text, grant)?;
+        let mut wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
+        if !start {
+            wanted.world.take(&unit_key(Kind::Unit, id));
+        }
+        Ok(Scope { wanted: wanted.world, ..scope })
+    }
+
+    /// What is to be in order before a tenant with egress is put together.
+    fn prepare_egress(&self, id: &TenantId, spec: &SpecFile, dry_run: bool) -> Result<(), Failure> {
+        if spec.egress.is_some() && !dry_run { self.ensure_authority(id) } else { Ok(()) }
+    }
+
+    /// What was approved while a plan was carried out is in force after it. Without egress nothing stays approved.
+    fn settle_egress(&self, tenant: &Tenant) -> Result<(), Failure> {
+        match tenant.egress {
+            Some(_) => self.write_approvals(tenant.id()),
+            None => self.forget_egress(tenant.id()),
         }
     }
 
@@ -124,9 +160,12 @@ impl Service {
         let _occupied = self.occupy(&id)?;
         let allocation = self.existing(&id)?;
         let (on_disk, before) = catalog::read_spec(&self.paths, &id)?;
+        self.prepare_egress(&id, &written, dry_run)?;
         let (text, version) = self.with_version(written, text, Some(&on_disk))?;
         let file = self.paths.spec(&id).display().to_string();
-        let tenant = self.assemble(&file, &text, Grant { allocation: allocation.clone(), version, egress: EgressGrant::default() })?;
+        let egress = self.egress_grant(&id)?;
+        let tenant =
+            self.assemble(&file, &text, Grant { allocation: allocation.clone(), version, egress })?;
         let wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
         let scope = self.scope_as_running(&id, allocation.uid, wanted.world.clone())?;
         if dry_run {
@@ -141,6 +180,7 @@ impl Service {
         match done {
             Ok(steps) => {
                 lock(&self.database).end(&id)?;
+                self.settle_egress(&tenant)?;
                 Ok(outcome(&id, &steps, false, &wanted, &self.state_word(&id)?))
             }
             Err(error) => {
@@ -170,21 +210,27 @@ impl Service {
         let allocation = self.existing(id)?;
         self.ensure_gateway_secret(id)?;
         let file = self.paths.spec(id).display().to_string();
-        let version = SpecFile::parse(&file, text)?.version;
+        let written = SpecFile::parse(&file, text)?;
+        self.prepare_egress(id, &written, false)?;
         let uid = allocation.uid;
-        let tenant = self.assemble(&file, text, Grant { allocation, version, egress: EgressGrant::default() })?;
+        let grant = Grant { allocation, version: written.version, egress: self.egress_grant(id)? };
+        let tenant = self.assemble(&file, text, grant)?;
         let wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
         let unit = wanted.world.get(&unit_key(Kind::Unit, id)).cloned();
         let mut scope = self.scope_as_running(id, uid, wanted.world)?;
         if let Some(unit) = unit.filter(|_| runs) {
             scope.wanted.put(unit);
         }
-        Ok(apply(&mut self.host(), &mut StepJournal::new(&self.database, id, progress), &scope)?)
+        let steps = apply(&mut self.host(), &mut StepJournal::new(&self.database, id, progress), &scope)?;
+        self.settle_egress(&tenant)?;
+        Ok(steps)
     }
 
     /// Makes a tenant's objects what its spec on disk says.
     pub fn repair(&self, id: &TenantId, dry_run: bool, progress: &Progress) -> Result<Outcome, Failure> {
         let _occupied = self.occupy(id)?;
+        self.existing(id)?;
+        self.prepare_egress(id, &catalog::read_spec(&self.paths, id)?.0, dry_run)?;
         let (tenant, wanted) = self.wanted_on_disk(id)?;
         let scope = self.scope_as_running(id, tenant.allocation.uid, wanted.world.clone())?;
         let steps = if dry_run {
@@ -194,7 +240,9 @@ impl Service {
             lock(&self.database).begin(id, OperationKind::change(runs(&scope)), &tenant.spec_text)?;
             let done = apply(&mut self.host(), &mut StepJournal::new(&self.database, id, progress), &scope);
             lock(&self.database).end(id)?;
-            done?
+            let steps = done?;
+            self.settle_egress(&tenant)?;
+            steps
         };
         Ok(outcome(id, &steps, dry_run, &wanted, &self.state_word(id)?))
     }
@@ -225,6 +273,7 @@ impl Service {
         let revoked = self.revoke_tenant(id);
         let steps = self.remove_objects(id, kept, progress)?;
         lock(&self.database).end_absent(id, keep_data)?;
+        self.forget_requests(id);
         if destroy {
             lock(&self.database).forget_backups(id)?;
         }

@@ -171,7 +171,7 @@ fn identity(uid: u32) -> [(&'static str, Value); 2] {
     [("User", Value::Text(uid.to_string())), ("Group", Value::Text(uid.to_string()))]
 }
 
-fn sandbox() -> Vec<(&'static str, Value)> {
+pub(crate) fn sandbox() -> Vec<(&'static str, Value)> {
     let text = |value: &str| Value::Text(value.to_owned());
     let texts = |values: &[&str]| Value::Texts(values.iter().map(|value| (*value).to_owned()).collect());
     let allowed =

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::ArgValueCandidates;
 use model::{ByteSize, CpuQuota, Feature, Limits, TenantId};
 
@@ -43,6 +43,15 @@ pub struct CreateArgs {
     /// Run without a protection that this host lacks, by name; may be given again
     #[arg(long, value_name = "FEATURE", conflicts_with = "file", value_parser = value::feature, add = ArgValueCandidates::new(complete::features))]
     pub accept_missing: Vec<Feature>,
+    /// What the tenant may reach: only what is listed (deny), the rest when somebody has answered (ask), or nothing at all (off)
+    #[arg(long, value_enum, conflicts_with = "file")]
+    pub egress: Option<EgressDefault>,
+    /// Profile of its egress; without --egress, what is not listed is treated as the profile says
+    #[arg(long, conflicts_with = "file", add = ArgValueCandidates::new(complete::profiles))]
+    pub profile: Option<String>,
+    /// Preset of its egress, of those that the profile offers; may be given again
+    #[arg(long = "preset", conflicts_with = "file", add = ArgValueCandidates::new(complete::presets))]
+    pub presets: Vec<String>,
     /// One line for people
     #[arg(long, conflicts_with = "file")]
     pub description: Option<String>,
@@ -61,6 +70,17 @@ pub struct CreateArgs {
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
+}
+
+/// What a tenant may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EgressDefault {
+    /// What is listed
+    Deny,
+    /// What is listed, and the rest when somebody has answered
+    Ask,
+    /// Nothing
+    Off,
 }
 
 /// Limits on the command line.

@@ -1,9 +1,11 @@
 //! The command line: the one definition behind the parser, the help, the man pages and the completion.
 
+mod approvals;
 mod backup;
 mod create;
 mod edge;
 mod egress;
+mod inference;
 mod runtime;
 mod value;
 mod vault;
@@ -14,10 +16,15 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::ArgValueCandidates;
 use model::TenantId;
 
+pub use approvals::{AnswerArgs, ApprovalsVerb};
 pub use backup::{BackupArgs, BackupVerb, RestoreArgs};
-pub use create::{CreateArgs, LimitArgs};
+pub use create::{CreateArgs, EgressDefault, LimitArgs};
 pub use edge::{EdgeVerb, EnableArgs, LoginArgs, TokenVerb};
-pub use egress::{EgressVerb, QuestionArgs};
+pub use egress::{
+    BindArgs, EgressSetArgs, EgressVerb, LearnArgs, PresetArgs, PresetVerb, QuestionArgs, UnbindArgs,
+    Unlisted,
+};
+pub use inference::{InferenceVerb, ProviderArgs};
 pub use runtime::{InstallArgs, RuntimeVerb};
 pub use vault::{RecoveryVerb, SecretArgs, SecretFor, SecretVerb, VaultVerb};
 
@@ -169,9 +176,9 @@ pub enum Verb {
         subcommand_help_heading = "Verbs"
     )]
     Edge(EdgeVerb),
-    /// Check and explain egress policies: what tenants may reach
+    /// Say and change what tenants may reach
     ///
-    /// Nothing enforces them in this release: a tenant reaches nothing, whatever a policy says.
+    /// A tenant without egress reaches nothing. Every change shows what it allows beyond what was allowed before, and asks.
     #[command(
         subcommand,
         disable_help_subcommand = true,
@@ -179,6 +186,28 @@ pub enum Verb {
         subcommand_help_heading = "Verbs"
     )]
     Egress(EgressVerb),
+    /// See what tenants ask for, and answer
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        subcommand_value_name = "VERB",
+        subcommand_help_heading = "Verbs"
+    )]
+    Approvals(ApprovalsVerb),
+    /// Let tenants call models without having a provider's key
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        subcommand_value_name = "VERB",
+        subcommand_help_heading = "Verbs"
+    )]
+    Inference(InferenceVerb),
+    /// Show what tenants used of models
+    Usage {
+        /// Name of the tenant; without it, all
+        #[arg(add = ArgValueCandidates::new(complete::tenants))]
+        tenant: Option<TenantId>,
+    },
     /// Issue and revoke tokens
     #[command(
         subcommand,

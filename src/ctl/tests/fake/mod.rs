@@ -254,6 +254,50 @@ impl FakeEdge {
     }
 }
 
+/// The same fake's egress, on the same object.
+struct FakeEgress(Fake);
+
+#[zbus::interface(name = "org.tenantd.Egress1")]
+impl FakeEgress {
+    fn list_requests(&mut self, id: &str) -> Result<String, Error> {
+        self.0.take("requests", format!("requests {id:?}"))
+    }
+    fn answer_request(
+        &mut self,
+        number: u64,
+        digest: &str,
+        verdict: &str,
+        scope: &str,
+        reason: &str,
+    ) -> Result<String, Error> {
+        self.0.take("answer", format!("answer {number} {digest} {verdict} {scope:?} {reason:?}"))
+    }
+    fn list_approvals(&mut self, id: &str) -> Result<String, Error> {
+        self.0.take("approvals", format!("approvals {id}"))
+    }
+    fn revoke_approval(&mut self, id: &str, number: u64) -> Result<(), Error> {
+        self.0.take("revoke-approval", format!("revoke-approval {id} {number}")).map(drop)
+    }
+    fn get_egress(&mut self, id: &str) -> Result<String, Error> {
+        self.0.take("egress", format!("egress {id}"))
+    }
+    fn explain_egress(&mut self, id: &str, question: &str) -> Result<String, Error> {
+        self.0.take("explain-egress", format!("explain-egress {id} {question}"))
+    }
+    fn learn(&mut self, id: &str, seconds: u32) -> Result<String, Error> {
+        self.0.take("learn", format!("learn {id} {seconds}"))
+    }
+    fn get_learned(&mut self, id: &str) -> Result<String, Error> {
+        self.0.take("learned", format!("learned {id}"))
+    }
+    fn usage(&mut self, id: &str) -> Result<String, Error> {
+        self.0.take("usage", format!("usage {id:?}"))
+    }
+    fn check_change(&mut self, id: &str, spec: &str) -> Result<String, Error> {
+        self.0.take("check-change", format!("check-change {id}\n{spec}"))
+    }
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -317,7 +361,9 @@ pub fn run(fake: Fake, around: Around, words: &[&str]) -> Ended {
             .unwrap()
             .serve_at(api::OBJECT_PATH, FakeVault(fake.clone()))
             .unwrap()
-            .serve_at(api::OBJECT_PATH, FakeEdge(fake))
+            .serve_at(api::OBJECT_PATH, FakeEdge(fake.clone()))
+            .unwrap()
+            .serve_at(api::OBJECT_PATH, FakeEgress(fake))
             .unwrap()
             .build();
         let client = zbus::connection::Builder::unix_stream(ours).p2p().build();

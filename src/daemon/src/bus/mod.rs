@@ -2,6 +2,7 @@
 
 mod backup;
 mod edge;
+mod egress;
 mod manager;
 mod vault;
 
@@ -16,6 +17,7 @@ use zbus::message::Header;
 
 pub use backup::BackupObject;
 pub use edge::EdgeObject;
+pub use egress::{EgressObject, tell_changes};
 pub use manager::Manager;
 pub use vault::VaultObject;
 

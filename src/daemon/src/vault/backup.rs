@@ -2,6 +2,7 @@
 
 use backup::VaultFile;
 use model::TenantId;
+use model::egress::AUTHORITY_SECRET;
 use vault::{BackupKey, KekId, Kind, Listing, SecretName};
 
 use crate::failure::Failure;
@@ -54,8 +55,8 @@ impl Service {
         let keks = held.keyring.keks_or_first(&store)?;
         let mut vault = store.find_or_make(id, keks)?;
         for entry in listing.secrets() {
-            // A gateway's own is made anew: whoever had the old one has nothing.
-            if entry.kind == Some(Kind::Gateway) {
+            // tenantd's own are made anew: whoever had the old ones has nothing.
+            if entry.kind == Some(Kind::Gateway) || entry.name.as_str() == AUTHORITY_SECRET {
                 continue;
             }
             if entry.name == SecretName::gateway() {

@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
+use model::egress::AUTHORITY_SECRET;
 use model::{Exit, TenantId};
 use vault::{Kind, Secret, SecretName};
 use zeroize::Zeroizing;
 
-use super::secrets::is_somebodys;
+use super::secrets::is_of_another_kind;
 use crate::allocate::random_bytes;
 use crate::failure::Failure;
 use crate::journal::lock;
@@ -16,44 +17,62 @@ impl Service {
     /// Gives a tenant a new secret of its gateway.
     pub(crate) fn new_gateway_secret(&self, id: &TenantId) -> Result<(), Failure> {
         let name = SecretName::gateway();
-        let secret = generate()?;
-        let mut held = self.vault.hold();
-        let store = held.store()?;
-        let keks = held.keyring.keks_or_first(&store)?;
-        let mut vault = store.find_or_make(id, keks)?;
-        if is_somebodys(&vault, &name) {
-            return Err(taken(id, &name));
-        }
-        let noted = lock(&self.database).secret_heads(id)?.get(name.as_str()).map_or(0, |head| head.version);
-        let version = vault.set(keks, (&name, noted), Kind::Gateway, &secret)?;
-        lock(&self.database).note_secret(id, name.as_str(), version)?;
+        let version = self.set_own_secret(id, &name, Kind::Gateway, &generate()?)?;
         tracing::info!(tenant = %id, version, "made the secret of the gateway");
         Ok(())
     }
 
+    /// Seals a secret that is tenantd's own.
+    pub(crate) fn set_own_secret(
+        &self,
+        id: &TenantId,
+        name: &SecretName,
+        kind: Kind,
+        secret: &Secret,
+    ) -> Result<u64, Failure> {
+        let mut held = self.vault.hold();
+        let store = held.store()?;
+        let keks = held.keyring.keks_or_first(&store)?;
+        let mut vault = store.find_or_make(id, keks)?;
+        if is_of_another_kind(&vault, name, kind) {
+            return Err(taken(id, name));
+        }
+        let noted = lock(&self.database).secret_heads(id)?.get(name.as_str()).map_or(0, |head| head.version);
+        let version = vault.set(keks, (name, noted), kind, secret)?;
+        lock(&self.database).note_secret(id, name.as_str(), version)?;
+        Ok(version)
+    }
+
     /// Gives a tenant one if it has none that can be used: an older tenantd made none in the vault.
     pub(crate) fn ensure_gateway_secret(&self, id: &TenantId) -> Result<(), Failure> {
-        let name = SecretName::gateway();
-        let found = {
-            let mut held = self.vault.hold();
-            let store = held.store()?;
-            let vault = store.find(id)?;
-            let noted = lock(&self.database).secret_heads(id)?.get(name.as_str()).map(|head| head.version);
-            let entry = vault.as_ref().and_then(|vault| {
-                let entry = vault.listing().secrets().find(|entry| entry.name == name)?;
-                Some((vault.listing(), entry))
-            });
-            entry.is_some_and(|(listing, entry)| {
-                // A locked vault keeps nobody from a change: then its kind has to do.
-                let opens = match held.keyring.keks(&store) {
-                    Ok(keks) => listing.open(keks, &name, entry.version, Kind::Gateway).is_ok(),
-                    Err(_) => entry.kind == Some(Kind::Gateway),
-                };
-                // An older one that was put back is none: nobody else can set it anew.
-                opens && noted.is_none_or(|noted| noted <= entry.version)
-            })
-        };
+        let found = self.has_own_secret(id, &SecretName::gateway(), Kind::Gateway)?;
         if found { Ok(()) } else { self.new_gateway_secret(id) }
+    }
+
+    /// Whether a secret that is tenantd's own can be used.
+    pub(crate) fn has_own_secret(
+        &self,
+        id: &TenantId,
+        name: &SecretName,
+        kind: Kind,
+    ) -> Result<bool, Failure> {
+        let mut held = self.vault.hold();
+        let store = held.store()?;
+        let vault = store.find(id)?;
+        let noted = lock(&self.database).secret_heads(id)?.get(name.as_str()).map(|head| head.version);
+        let entry = vault.as_ref().and_then(|vault| {
+            let entry = vault.listing().secrets().find(|entry| entry.name == *name)?;
+            Some((vault.listing(), entry))
+        });
+        Ok(entry.is_some_and(|(listing, entry)| {
+            // A locked vault keeps nobody from a change: then its kind has to do.
+            let opens = match held.keyring.keks(&store) {
+                Ok(keks) => listing.open(keks, name, entry.version, kind).is_ok(),
+                Err(_) => entry.kind == Some(kind),
+            };
+            // An older one that was put back is none: nobody else can set it anew.
+            opens && noted.is_none_or(|noted| noted <= entry.version)
+        }))
     }
 }
 
@@ -72,7 +91,7 @@ fn generate() -> Result<Secret, Failure> {
 
 /// Refuses to set or remove what is tenantd's own.
 pub(super) fn refuse_own(id: &TenantId, name: &SecretName) -> Result<(), Failure> {
-    if *name != SecretName::gateway() {
+    if *name != SecretName::gateway() && name.as_str() != AUTHORITY_SECRET {
         return Ok(());
     }
     Err(Failure::new(
@@ -108,7 +127,9 @@ mod tests {
     fn only_tenantds_own_name_is_refused() {
         let id: TenantId = "acme".parse().unwrap();
         assert!(refuse_own(&id, &SecretName::parse("gateway-key").unwrap()).is_ok());
-        let refusal = refuse_own(&id, &SecretName::parse("gateway").unwrap()).unwrap_err();
-        assert!(refusal.sentence.contains("is tenantd's own"), "{}", refusal.sentence);
+        for name in ["gateway", AUTHORITY_SECRET] {
+            let refusal = refuse_own(&id, &SecretName::parse(name).unwrap()).unwrap_err();
+            assert!(refusal.sentence.contains("is tenantd's own"), "{}", refusal.sentence);
+        }
     }
 }

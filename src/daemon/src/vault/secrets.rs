@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use api::SecretSummary;
+use model::egress::AUTHORITY_SECRET;
 use model::{Exit, TenantId};
 use vault::{Kind, Secret, SecretName};
 use vault_store::TenantVault;
@@ -55,6 +56,10 @@ impl Service {
         let version = vault.set(keks, (&name, noted), kind, &secret)?;
         lock(&self.database).note_secret(id, name.as_str(), version)?;
         tracing::info!(tenant = %id, secret = %name, version, "secret set");
+        drop(held);
+        if kind == Kind::Proxy {
+            self.end_proxy(id)?;
+        }
         let heads = lock(&self.database).secret_heads(id)?;
         let changed = heads.get(name.as_str()).map(|head| head.changed);
         Ok(SecretSummary { name: name.to_string(), kind: word(kind), version, changed, problem: None })
@@ -75,13 +80,16 @@ impl Service {
                 problem: older
                     .map(|head| format!("an older version was put back: {} was written", head.version)),
                 name: entry.name.to_string(),
-                kind: entry.kind.map_or_else(|| "unreadable".to_owned(), word),
+                kind: match entry.kind {
+                    Some(Kind::Proxy) if entry.name.as_str() == AUTHORITY_SECRET => "authority".to_owned(),
+                    kind => kind.map_or_else(|| "unreadable".to_owned(), word),
+                },
                 version: entry.version,
                 changed: head.map(|head| head.changed),
             });
         }
         let gone = heads.into_iter().map(|(name, head)| SecretSummary {
-            problem: Some(if name == SecretName::GATEWAY {
+            problem: Some(if name == SecretName::GATEWAY || name == AUTHORITY_SECRET {
                 format!("its file was taken away: run \"tenantctl repair {id}\"")
             } else {
                 "its file was taken away: set it anew, or remove it".to_owned()
@@ -109,6 +117,8 @@ impl Service {
         if !vault.as_ref().is_some_and(|vault| is_somebodys(vault, &name)) {
             refuse_own(id, &name)?;
         }
+        let was =
+            vault.as_ref().and_then(|vault| vault.listing().secrets().find(|entry| entry.name == name)?.kind);
         match vault {
             Some(mut vault) if has(&vault, &name) => vault.remove(held.keyring.keks(&store)?, &name)?,
             _ if !noted => return Err(no_secret(id, &name)),
@@ -116,7 +126,9 @@ impl Service {
         }
         lock(&self.database).forget_secret(id, name.as_str())?;
         tracing::info!(tenant = %id, secret = %name, "secret removed");
-        Ok(())
+        drop(held);
+        // One that runs would go on using it.
+        if was == Some(Kind::Proxy) { self.end_proxy(id) } else { Ok(()) }
     }
 
     /// Refuses to make a tenant that would find the secrets of another one of its name.
@@ -144,10 +156,16 @@ fn has(vault: &TenantVault, name: &SecretName) -> bool {
     vault.listing().newest_version(name).is_some()
 }
 
-/// Whether a secret is there that is not the gateway's own. One may bear the gateway's name since before tenantd took that.
-pub(super) fn is_somebodys(vault: &TenantVault, name: &SecretName) -> bool {
+/// Whether a secret is there that is not tenantd's own. One may bear such a name since before tenantd took that.
+fn is_somebodys(vault: &TenantVault, name: &SecretName) -> bool {
+    let own = if name.as_str() == AUTHORITY_SECRET { Kind::Proxy } else { Kind::Gateway };
+    is_of_another_kind(vault, name, own)
+}
+
+/// Whether a secret of this name is there, and of another kind.
+pub(super) fn is_of_another_kind(vault: &TenantVault, name: &SecretName, own: Kind) -> bool {
     let found = vault.listing().secrets().find(|entry| entry.name == *name);
-    found.and_then(|entry| entry.kind).is_some_and(|kind| kind != Kind::Gateway)
+    found.and_then(|entry| entry.kind).is_some_and(|kind| kind != own)
 }
 
 fn secret_name(text: &str) -> Result<SecretName, Failure> {

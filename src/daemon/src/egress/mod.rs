@@ -1,0 +1,77 @@
+//! The operator's side of egress: questions of proxies and their answers, what was learned and used, the tenants' certificate authorities.
+//!
+//! What was answered stands in `state.db`. From it alone follows `approvals.json`, so that a plan made later finds no difference.
+
+mod approvals;
+mod ask;
+mod authority;
+mod desk;
+mod destination;
+mod explain;
+mod file;
+mod learning;
+mod peer;
+mod render;
+mod scope;
+mod store;
+mod usage;
+mod view;
+
+use std::sync::Mutex;
+
+use model::TenantId;
+use tokio::sync::broadcast;
+
+pub use approvals::Wish;
+pub use ask::serve;
+pub(crate) use store::{TABLES, forget};
+
+use crate::failure::Failure;
+use crate::journal::lock;
+use crate::service::Service;
+use desk::Desk;
+
+/// Changes that may wait for whoever tells them on the bus.
+const UNTOLD: usize = 64;
+
+/// What the daemon holds about egress while it runs.
+#[derive(Debug)]
+pub(crate) struct Egress {
+    /// Questions. They are gone with the daemon, as are the connections that wait for them.
+    pub(crate) desk: Mutex<Desk>,
+    /// Held from a change in `state.db` until `approvals.json` says the same.
+    writing: Mutex<()>,
+    /// Numbers of questions that were raised or closed.
+    pub(crate) changed: broadcast::Sender<u64>,
+}
+
+impl Default for Egress {
+    fn default() -> Self {
+        let (changed, _) = broadcast::channel(UNTOLD);
+        Self { desk: Mutex::default(), writing: Mutex::default(), changed }
+    }
+}
+
+impl Service {
+    /// Numbers of questions that are raised or closed from now on.
+    pub fn changed_requests(&self) -> broadcast::Receiver<u64> {
+        self.egress.changed.subscribe()
+    }
+
+    /// A tenant that is gone has no questions.
+    pub(crate) fn forget_requests(&self, id: &TenantId) {
+        lock(&self.egress.desk).forget(id);
+    }
+
+    /// A tenant without egress keeps no answers for the day on which it has one again.
+    pub(crate) fn forget_egress(&self, id: &TenantId) -> Result<(), Failure> {
+        self.forget_requests(id);
+        Ok(lock(&self.database).forget_egress(id)?)
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    let passed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    passed.map_or(0, |passed| passed.as_secs())
+}
