@@ -1,4 +1,8 @@
 //! tenant-egress: see the library of the same name.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tenant_egress::run().into()
+}

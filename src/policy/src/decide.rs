@@ -203,6 +203,13 @@ impl Policy {
         }
     }
 
+    /// Whether some entry about this host takes this address for it.
+    pub fn takes(&self, host: &Host, ip: IpAddr) -> bool {
+        self.candidates(host).any(|(_, entry)| {
+            entry.endpoint.host != HostPattern::Anywhere && self.refuses(&entry.endpoint, ip).is_none()
+        })
+    }
+
     /// Why the endpoint may not be reached at this address; nothing if it may.
     fn refuses(&self, endpoint: &Endpoint, ip: IpAddr) -> Option<Reach> {
         let reach = self.reach(ip);

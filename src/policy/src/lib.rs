@@ -41,7 +41,7 @@ pub use glob::Glob;
 pub use host::{Host, HostPattern, NamePattern};
 pub use inference::{InferenceError, KnownProviders, ProviderUrl, inference, model_matches};
 pub use learn::{LeftOut, Observed, Proposal, learn};
-pub use merge::{Entry, Layer, Level, MergeError, Origin, Policy};
+pub use merge::{Entry, Layer, Level, Listing, MergeError, Origin, Policy};
 pub use path::Target;
 pub use problem::{Mark, Problem, Refused};
 pub use profile::{Approvals, Config, Egress, Lifetime, Profile, ProfileError};

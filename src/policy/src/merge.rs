@@ -97,6 +97,17 @@ pub enum MergeError {
     },
 }
 
+/// How a host is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing<'p> {
+    /// By itself.
+    Exact,
+    /// By a pattern with these labels at its end.
+    Pattern(&'p str),
+    /// Not.
+    None,
+}
+
 /// A policy that decides: the entries of all layers, found by host.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
@@ -177,6 +188,24 @@ impl Policy {
     pub fn resolves(&self, host: &Host) -> bool {
         self.default == Unlisted::Ask
             || self.candidates(host).any(|(_, entry)| entry.endpoint.host != HostPattern::Anywhere)
+    }
+
+    /// How the name is listed: by itself, below a pattern, or not at all.
+    pub fn listing<'p>(&'p self, host: &'p Host) -> Listing<'p> {
+        let mut found = Listing::None;
+        for (_, entry) in self.candidates(host) {
+            match &entry.endpoint.host {
+                HostPattern::Exact(_) => return Listing::Exact,
+                HostPattern::Names(pattern) => found = Listing::Pattern(pattern.suffix()),
+                HostPattern::Anywhere => {}
+            }
+        }
+        found
+    }
+
+    /// Whether what may be done at this host depends on the program that does it.
+    pub fn needs_binary(&self, host: &Host) -> bool {
+        self.candidates(host).any(|(_, entry)| *entry.binaries != Binaries::Any)
     }
 
     /// Entries whose hosts may include this one, each once, in no certain order.

@@ -1,0 +1,77 @@
+//! Connections to servers: to addresses that were decided on, one after the other.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use policy::Host;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+
+use crate::gate::{Place, Refusal};
+use crate::network::Network;
+use crate::proxy::Proxy;
+
+/// How long one address may take, if there are more.
+const STEP: Duration = Duration::from_millis(2500);
+
+/// Connects to the first of these that answers.
+///
+/// # Errors
+///
+/// The last one's.
+pub async fn connect(
+    network: &dyn Network,
+    addresses: &[SocketAddr],
+    patience: Duration,
+) -> io::Result<TcpStream> {
+    let all = async {
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for (index, address) in addresses.iter().enumerate() {
+            let step = if index + 1 < addresses.len() { STEP.min(patience) } else { patience };
+            match tokio::time::timeout(step, network.connect(*address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(last)
+    };
+    let connected = tokio::time::timeout(patience, all).await;
+    let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    prepare(&stream)?;
+    Ok(stream)
+}
+
+/// Sets what long streams need.
+///
+/// # Errors
+///
+/// If the connection is gone.
+pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(30));
+    SockRef::from(stream).set_tcp_keepalive(&keepalive.with_retries(4))
+}
+
+impl Proxy {
+    /// Addresses of a host.
+    ///
+    /// # Errors
+    ///
+    /// If there are none, or too many names are looked up.
+    pub async fn look_up(&self, place: &Place) -> Result<Vec<IpAddr>, Refusal> {
+        let name = match &place.host {
+            Host::Address(address) => return Ok(vec![*address]),
+            Host::Name(name) => name,
+        };
+        if !self.queries.may_look_up() {
+            self.events.happened("lookups-refused", &"too many names are looked up");
+            return Err(Refusal::new("too many names are looked up: try again in a second"));
+        }
+        let found = self.network.resolve(name).await;
+        let found = found.map_err(|error| Refusal::new(format!("{name} cannot be resolved: {error}")))?;
+        if found.is_empty() { Err(Refusal::new(format!("{name} has no address"))) } else { Ok(found) }
+    }
+}

@@ -1,0 +1,313 @@
+//! The decision about a connection or a request, and what it takes to come to it: the programs, the question, the rate.
+
+use std::net::{IpAddr, SocketAddr};
+
+use model::egress::{AnswerVerdict, AskedExchange, AskedKind, Destination};
+use policy::{Decision, Exchange, Host, Kind, Protocol, Reach, Reason, Request, Terms, Verdict};
+use tokio::sync::OnceCell;
+
+use crate::events::Event;
+use crate::identity::{IdentityError, Owner};
+use crate::live::{Snapshot, unix_now};
+use crate::names::stands_in;
+use crate::proxy::Proxy;
+
+/// Bytes of a text in a question, at most (`model::egress::Destination`).
+const TEXT: usize = 2048;
+
+/// Who opened a connection.
+#[derive(Debug)]
+pub struct Who {
+    owner: Owner,
+    programs: OnceCell<Vec<Vec<String>>>,
+}
+
+/// Where to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Host.
+    pub host: Host,
+    /// Port.
+    pub port: u16,
+}
+
+/// What a program asks for on a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// What is decided.
+    pub exchange: Exchange<'a>,
+    /// Path and query as they stand in the request.
+    pub raw: &'a str,
+}
+
+/// What was decided, apart from the policy.
+#[derive(Clone, Debug)]
+pub struct Ruling {
+    /// The outcome.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// Where the entry stands that decided.
+    pub rule: Option<String>,
+    /// Its terms.
+    pub terms: Terms,
+    /// Whether the client's messages on a WebSocket are decided, too.
+    pub messages: bool,
+    /// The program whose decision it is.
+    pub binary: Option<String>,
+}
+
+/// It may go on.
+#[derive(Debug)]
+pub struct Admitted {
+    /// By what.
+    pub ruling: Ruling,
+    /// Whether somebody was asked: it then goes on as long as nothing refuses it.
+    pub asked: bool,
+}
+
+/// It may not.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// For the program, one sentence.
+    pub message: String,
+    /// By which entry.
+    pub rule: Option<String>,
+    /// Number of the question, if there was one.
+    pub request: Option<u64>,
+}
+
+impl Refusal {
+    /// For this reason.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), rule: None, request: None }
+    }
+}
+
+impl Who {
+    /// The owner of a socket.
+    #[must_use]
+    pub fn new(owner: Owner) -> Self {
+        Self { owner, programs: OnceCell::new() }
+    }
+
+    /// Executables of each program, asked for once and only where the policy needs them.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::Programs`].
+    pub async fn programs(
+        &self,
+        proxy: &Proxy,
+        snapshot: &Snapshot,
+        host: &Host,
+    ) -> Result<&[Vec<String>], IdentityError> {
+        if !snapshot.policy.needs_binary(host) {
+            return Ok(self.programs.get().map_or(&[], Vec::as_slice));
+        }
+        let asked = self.programs.get_or_try_init(|| proxy.identity.programs(self.owner.inode)).await?;
+        Ok(asked)
+    }
+}
+
+/// Decides for each program that holds the connection; the worst counts.
+#[must_use]
+pub fn rule(
+    snapshot: &Snapshot,
+    programs: &[Vec<String>],
+    place: &Place,
+    address: Option<IpAddr>,
+    exchange: Option<Exchange<'_>>,
+) -> Ruling {
+    let now = unix_now();
+    let decide = |paths: &[&str], binary: Option<&String>| {
+        let request =
+            Request { host: &place.host, port: place.port, address, binaries: paths, exchange, now };
+        own(snapshot.policy.decide(&request), binary)
+    };
+    let each = programs.iter().map(|paths| {
+        let all: Vec<&str> = paths.iter().map(String::as_str).collect();
+        decide(&all, paths.first())
+    });
+    each.min_by_key(|ruling| ruling.verdict).unwrap_or_else(|| decide(&[], None))
+}
+
+fn own(decision: Decision<'_>, binary: Option<&String>) -> Ruling {
+    let inspection = decision.entry.and_then(|entry| entry.endpoint.inspection.as_ref());
+    Ruling {
+        verdict: decision.verdict,
+        reason: decision.reason,
+        rule: decision.entry.map(|entry| entry.origin.to_string()),
+        terms: decision.entry.map(|entry| Terms::clone(&entry.terms)).unwrap_or_default(),
+        messages: inspection.is_some_and(|inspection| inspection.protocol == Protocol::Websocket),
+        binary: binary.cloned(),
+    }
+}
+
+impl Proxy {
+    /// Whether a connection or request goes on; waits for an answer if somebody has to be asked and this was not `granted` before.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not.
+    pub async fn admit(
+        &self,
+        who: &Who,
+        place: &Place,
+        address: Option<IpAddr>,
+        seen: Option<Seen<'_>>,
+        granted: bool,
+    ) -> Result<Admitted, Refusal> {
+        let address = address.filter(|address| !stands_in(*address));
+        let snapshot =
+            self.live.now().ok_or_else(|| Refusal::new("there is no policy, and nothing is allowed"))?;
+        let programs = who.programs(self, &snapshot, &place.host).await;
+        let programs = programs.map_err(|error| {
+            tracing::warn!("{error}");
+            Refusal::new("which program connects cannot be told, and the policy depends on it")
+        })?;
+        let ruling = rule(&snapshot, programs, place, address, seen.map(|seen| seen.exchange));
+        let event = |decision| Event { decision, place, seen: seen.as_ref(), ruling: &ruling };
+        self.learn(&snapshot, place, address, seen.as_ref(), &ruling);
+        let admitted = match ruling.verdict {
+            Verdict::Allow | Verdict::Inspect => Ok(false),
+            Verdict::Deny => {
+                Err(Refusal { message: sentence(place, &ruling), rule: ruling.rule.clone(), request: None })
+            }
+            Verdict::Ask if granted => Ok(true),
+            Verdict::Ask => {
+                self.events.decided(&snapshot, &event("ask"));
+                let question = destination(place, address, seen.as_ref(), &ruling);
+                let answer = self.asker.ask(question, &snapshot.file.asking).await;
+                match answer.verdict {
+                    AnswerVerdict::Allow => Ok(true),
+                    AnswerVerdict::Deny
+                    | AnswerVerdict::Expired
+                    | AnswerVerdict::Refused
+                    | AnswerVerdict::Noted => {
+                        let message =
+                            format!("{}:{} was not approved: {}", place.host, place.port, answer.why);
+                        Err(Refusal { message, rule: ruling.rule.clone(), request: answer.request })
+                    }
+                }
+            }
+        };
+        let admitted = admitted.and_then(|asked| {
+            let counts = seen.is_some() || ruling.verdict != Verdict::Inspect;
+            if counts && !self.rates.enter(ruling.rule.as_deref(), ruling.terms.max_rate) {
+                return Err(Refusal {
+                    message: format!(
+                        "more than {} a minute to {}",
+                        ruling.terms.max_rate.unwrap_or(0),
+                        place.host
+                    ),
+                    rule: ruling.rule.clone(),
+                    request: None,
+                });
+            }
+            Ok(asked)
+        });
+        self.events.decided(&snapshot, &event(if admitted.is_ok() { "allow" } else { "deny" }));
+        admitted.map(|asked| Admitted { ruling, asked })
+    }
+
+    /// Whether what was admitted may still go on under the newest policy.
+    pub async fn still(
+        &self,
+        who: &Who,
+        place: &Place,
+        address: Option<IpAddr>,
+        admitted: &Admitted,
+    ) -> bool {
+        let Some(snapshot) = self.live.now() else { return false };
+        let Ok(programs) = who.programs(self, &snapshot, &place.host).await else { return false };
+        match rule(&snapshot, programs, place, address, None).verdict {
+            Verdict::Allow => true,
+            // What was passed through unseen cannot be looked at any more.
+            Verdict::Inspect => admitted.ruling.verdict == Verdict::Inspect,
+            Verdict::Ask => admitted.asked,
+            Verdict::Deny => false,
+        }
+    }
+
+    /// The addresses at which a host may be reached, of those it has.
+    pub async fn reachable(
+        &self,
+        who: &Who,
+        place: &Place,
+        asked: bool,
+        all: &[IpAddr],
+    ) -> Result<Vec<SocketAddr>, Refusal> {
+        let snapshot =
+            self.live.now().ok_or_else(|| Refusal::new("there is no policy, and nothing is allowed"))?;
+        let programs = who.programs(self, &snapshot, &place.host).await;
+        let programs = programs.map_err(|_| Refusal::new("which program connects cannot be told"))?;
+        let open = |address: &IpAddr| match rule(&snapshot, programs, place, Some(*address), None).verdict {
+            Verdict::Allow | Verdict::Inspect => true,
+            Verdict::Ask => asked,
+            Verdict::Deny => false,
+        };
+        let found: Vec<_> =
+            all.iter().filter(|address| open(address)).map(|ip| SocketAddr::new(*ip, place.port)).collect();
+        if found.is_empty() {
+            return Err(Refusal::new(format!("{} has no address that may be reached", place.host)));
+        }
+        Ok(found)
+    }
+
+    fn learn(
+        &self,
+        snapshot: &Snapshot,
+        place: &Place,
+        address: Option<IpAddr>,
+        seen: Option<&Seen<'_>>,
+        ruling: &Ruling,
+    ) {
+        let learns = snapshot.learn_until.is_some_and(|end| unix_now() < end);
+        if learns && matches!(ruling.verdict, Verdict::Ask | Verdict::Deny) {
+            self.asker.observe(destination(place, address, seen, ruling));
+        }
+    }
+}
+
+fn destination(
+    place: &Place,
+    address: Option<IpAddr>,
+    seen: Option<&Seen<'_>>,
+    ruling: &Ruling,
+) -> Destination {
+    let short = |text: &str| text.chars().take(TEXT / 4).collect::<String>();
+    Destination {
+        host: place.host.to_string(),
+        port: place.port,
+        address,
+        binary: ruling.binary.as_deref().map(short),
+        exchange: seen.map(|seen| AskedExchange {
+            kind: match seen.exchange.kind {
+                Kind::Request => AskedKind::Request,
+                Kind::Upgrade => AskedKind::Upgrade,
+                Kind::Message => AskedKind::Message,
+            },
+            method: short(seen.exchange.method),
+            target: seen.raw.chars().take(TEXT).collect(),
+        }),
+    }
+}
+
+fn sentence(place: &Place, ruling: &Ruling) -> String {
+    let Place { host, port } = place;
+    match ruling.reason {
+        Reason::Unlisted | Reason::Listed | Reason::Audited => {
+            format!("no rule of this tenant's policy allows {host}:{port}")
+        }
+        Reason::DenyRule => format!("a rule of this tenant's policy denies this at {host}:{port}"),
+        Reason::NoRule => format!("the rules for {host}:{port} do not allow this request"),
+        Reason::EncodedSlash => format!("{host}:{port} takes no encoded slash in paths"),
+        Reason::Address(Reach::Public) => {
+            format!("{host}:{port} is not at one of the addresses listed for it")
+        }
+        Reason::Address(Reach::Listed(what) | Reach::Never(what)) => {
+            format!("{host}:{port} is at an address that is {what}")
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! One request and its answer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use policy::{Exchange, Kind, Target, Verdict};
+
+use super::route::{self, Fault};
+use super::stream::{Counted, Guarded};
+use super::upstream::{Failed, Lease};
+use super::{headers, page, serve};
+use crate::body::Body;
+use crate::dial::{DialError, Server};
+use crate::gate::{self, Admitted, Place, Refusal, Seen, Who};
+use crate::proxy::Proxy;
+
+/// A client's connection.
+pub(super) struct Session {
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) who: Arc<Who>,
+    /// Where every request on it goes; nothing: each says it (explicit proxy).
+    pub(super) place: Option<Place>,
+    /// The address to which the client connected.
+    pub(super) address: Option<IpAddr>,
+    /// Whether TLS ends here, and begins anew toward the server.
+    pub(super) tls: bool,
+    /// Whether somebody allowed the connection.
+    pub(super) granted: bool,
+    /// Bytes of bodies that the client sent.
+    pub(super) sent: Arc<AtomicU64>,
+}
+
+/// A request that was read.
+pub(super) struct Asked {
+    pub(super) place: Place,
+    pub(super) kind: Kind,
+    pub(super) method: Method,
+    pub(super) target: Target,
+    pub(super) raw: String,
+}
+
+impl Asked {
+    pub(super) fn exchange(&self, kind: Kind) -> Exchange<'_> {
+        Exchange { kind, method: self.method.as_str(), target: &self.target }
+    }
+}
+
+/// Answers a request.
+pub(super) async fn answer(session: Arc<Session>, request: Request<Incoming>) -> Response<Body> {
+    let read = read(&session, &request);
+    let place = read.as_ref().ok().map(|asked| asked.place.clone());
+    let answered = match read {
+        Ok(asked) => carry(&session, asked, request).await,
+        Err(fault) => {
+            session.proxy.events.happened("malformed", &fault.2.message);
+            Err(fault)
+        }
+    };
+    answered.unwrap_or_else(|(status, code, refusal)| page::response(status, code, &refusal, place.as_ref()))
+}
+
+fn read(session: &Session, request: &Request<Incoming>) -> Result<Asked, Fault> {
+    if *request.method() == Method::CONNECT {
+        return Err((
+            StatusCode::METHOD_NOT_ALLOWED,
+            "malformed",
+            Refusal::new("a tunnel is asked for on a connection of its own"),
+        ));
+    }
+    let place = route::place_of(request, session.place.as_ref())?;
+    let (raw, target) = route::target_of(request)?;
+    let upgrade = request.version() == Version::HTTP_11 && headers::asks_for_websocket(request.headers());
+    let kind = if upgrade { Kind::Upgrade } else { Kind::Request };
+    Ok(Asked { place, kind, method: request.method().clone(), target, raw })
+}
+
+async fn carry(
+    session: &Arc<Session>,
+    asked: Asked,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Fault> {
+    let proxy = &session.proxy;
+    if serve::is_inference(&asked.place) {
+        return inference(session, &asked, request).await;
+    }
+    let seen = Seen { exchange: asked.exchange(asked.kind), raw: &asked.raw };
+    let admitted =
+        proxy.admit(&session.who, &asked.place, session.address, Some(seen), session.granted).await;
+    let admitted = admitted.map_err(|refusal| (StatusCode::FORBIDDEN, "egress_denied", refusal))?;
+    if asked.kind == Kind::Upgrade {
+        let why = "WebSockets are not carried yet";
+        return Err((StatusCode::FORBIDDEN, "egress_denied", Refusal::new(why)));
+    }
+    let outgoing = fill(session, toward_server(session, &asked, &admitted, request)?)?;
+    let asked = Arc::new(asked);
+    let response = tokio::select! {
+        response = send(session, &asked, &admitted, outgoing) => response?,
+        () = forbidden(Arc::clone(session), Arc::clone(&asked), admitted.asked) => {
+            return Err((StatusCode::FORBIDDEN, "egress_denied", Refusal::new("the policy no longer allows this")));
+        }
+    };
+    let guard = Box::pin(forbidden(Arc::clone(session), asked, admitted.asked));
+    let response = scan(session, response);
+    Ok(response.map(|body| Guarded { body, forbidden: guard }.boxed_unsync()))
+}
+
+/// JOIN: secrets take the place of their placeholders here, in a request that was decided and goes to `asked.place`. The connection is
+/// in TLS that was verified if `session.tls`.
+fn fill(_session: &Session, request: Request<Body>) -> Result<Request<Body>, Fault> {
+    Ok(request)
+}
+
+/// JOIN: answers are searched for secrets here, as they stream.
+fn scan(_session: &Session, response: Response<Body>) -> Response<Body> {
+    response
+}
+
+/// JOIN: `inference.internal` is served here.
+async fn inference(
+    _session: &Session,
+    _asked: &Asked,
+    _request: Request<Incoming>,
+) -> Result<Response<Body>, Fault> {
+    Err((StatusCode::NOT_FOUND, "no_inference", Refusal::new("this tenant has no model provider")))
+}
+
+/// The request as the proxy's own.
+pub(super) fn toward_server(
+    session: &Session,
+    asked: &Asked,
+    admitted: &Admitted,
+    request: Request<Incoming>,
+) -> Result<Request<Body>, Fault> {
+    let (mut head, body) = request.into_parts();
+    headers::take_hop_by_hop(&mut head.headers);
+    let Place { host, port } = &asked.place;
+    let default = if session.tls { 443 } else { 80 };
+    let host = if *port == default { host.to_string() } else { format!("{host}:{port}") };
+    let malformed = || (StatusCode::BAD_REQUEST, "malformed", Refusal::new("its host or path is malformed"));
+    head.headers.insert(HOST, HeaderValue::from_str(&host).map_err(|_| malformed())?);
+    let uri: Uri = asked.raw.parse().map_err(|_| malformed())?;
+    let most = admitted.ruling.terms.max_bytes;
+    let declared = body.size_hint().exact().unwrap_or(0);
+    if most.is_some_and(|most| declared > most) {
+        return Err((
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "egress_denied",
+            Refusal::new("the body is larger than the policy allows"),
+        ));
+    }
+    if body.is_end_stream() && head.method.is_safe() {
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    let body = Counted { body, sent: Arc::clone(&session.sent), most }.boxed_unsync();
+    let mut outgoing = Request::new(body);
+    *outgoing.method_mut() = head.method;
+    *outgoing.uri_mut() = uri;
+    *outgoing.headers_mut() = head.headers;
+    Ok(outgoing)
+}
+
+async fn send(
+    session: &Session,
+    asked: &Asked,
+    admitted: &Admitted,
+    request: Request<Body>,
+) -> Result<Response<Body>, Fault> {
+    let upstream = &session.proxy.upstream;
+    let lease = match kept(session, asked, admitted).await {
+        Some(lease) => lease,
+        None => connect(session, asked, admitted, false).await?,
+    };
+    let (response, lease) = match upstream.exchange(lease, request).await {
+        Ok(done) => done,
+        Err(Failed { unsent: Some(request), .. }) => {
+            let lease = connect(session, asked, admitted, false).await?;
+            upstream.exchange(lease, *request).await.map_err(|failed| failure(&failed.error))?
+        }
+        Err(Failed { error, .. }) => return Err(failure(&error)),
+    };
+    let (mut head, body) = response.into_parts();
+    headers::take_hop_by_hop(&mut head.headers);
+    head.extensions.clear();
+    head.version = Version::HTTP_11;
+    Ok(Response::from_parts(head, upstream.returning(body, lease).boxed_unsync()))
+}
+
+fn server(session: &Session, place: &Place) -> Server {
+    Server { tls: session.tls, host: place.host.to_string(), port: place.port, named_by_operator: false }
+}
+
+async fn kept(session: &Session, asked: &Asked, admitted: &Admitted) -> Option<Lease> {
+    let proxy = &session.proxy;
+    let snapshot = proxy.live.now()?;
+    let programs = session.who.programs(proxy, &snapshot, &asked.place.host).await.ok()?;
+    let exchange = Some(asked.exchange(asked.kind));
+    let open = |address: IpAddr| match session.address {
+        Some(own) => own == address,
+        None => goes_on(
+            gate::rule(&snapshot, programs, &asked.place, Some(address), exchange).verdict,
+            admitted.asked,
+        ),
+    };
+    proxy.upstream.kept(&server(session, &asked.place), &open)
+}
+
+/// A new connection, to addresses that the request was decided on.
+pub(super) async fn connect(
+    session: &Session,
+    asked: &Asked,
+    admitted: &Admitted,
+    upgrade: bool,
+) -> Result<Lease, Fault> {
+    let proxy = &session.proxy;
+    let refused = |refusal| (StatusCode::FORBIDDEN, "egress_denied", refusal);
+    let addresses = match session.address {
+        Some(address) => vec![SocketAddr::new(address, asked.place.port)],
+        None => {
+            let found = proxy.look_up(&asked.place).await;
+            let found = found.map_err(|refusal| (StatusCode::BAD_GATEWAY, "unresolved", refusal))?;
+            let snapshot = proxy.live.now().ok_or_else(|| refused(Refusal::new("there is no policy")))?;
+            let programs = session.who.programs(proxy, &snapshot, &asked.place.host).await;
+            let programs =
+                programs.map_err(|_| refused(Refusal::new("which program connects cannot be told")))?;
+            let exchange = Some(asked.exchange(asked.kind));
+            let verdict = |ip| gate::rule(&snapshot, programs, &asked.place, Some(ip), exchange).verdict;
+            let open = found.into_iter().filter(|ip| goes_on(verdict(*ip), admitted.asked));
+            open.map(|ip| SocketAddr::new(ip, asked.place.port)).collect()
+        }
+    };
+    if addresses.is_empty() {
+        return Err(refused(Refusal::new(format!(
+            "{} has no address that may be reached",
+            asked.place.host
+        ))));
+    }
+    let connected = proxy.upstream.connect(&server(session, &asked.place), &addresses, upgrade).await;
+    connected.map_err(|error| failure(&error))
+}
+
+fn goes_on(verdict: Verdict, asked: bool) -> bool {
+    match verdict {
+        Verdict::Allow => true,
+        Verdict::Ask => asked,
+        // A request is never decided to be looked at.
+        Verdict::Inspect | Verdict::Deny => false,
+    }
+}
+
+pub(super) fn failure(error: &DialError) -> Fault {
+    let (status, code) = match error {
+        DialError::Closed(..) => (StatusCode::FORBIDDEN, "egress_denied"),
+        DialError::Late(_) => (StatusCode::GATEWAY_TIMEOUT, "late"),
+        DialError::Unresolved(..) | DialError::Connect(..) | DialError::Tls(..) | DialError::Broken(..) => {
+            (StatusCode::BAD_GATEWAY, "unreachable")
+        }
+    };
+    (status, code, Refusal::new(error.to_string()))
+}
+
+/// Comes when the policy no longer allows the request.
+pub(super) async fn forbidden(session: Arc<Session>, asked: Arc<Asked>, granted: bool) {
+    let proxy = &session.proxy;
+    let mut changes = proxy.live.changes();
+    loop {
+        if changes.changed().await.is_err() {
+            return;
+        }
+        let Some(snapshot) = proxy.live.now() else { return };
+        let Ok(programs) = session.who.programs(proxy, &snapshot, &asked.place.host).await else { return };
+        let exchange = Some(asked.exchange(asked.kind));
+        let verdict = gate::rule(&snapshot, programs, &asked.place, session.address, exchange).verdict;
+        if !goes_on(verdict, granted) {
+            return proxy.events.happened(
+                "cut",
+                &format_args!("the policy no longer allows a request to {}", asked.place.host),
+            );
+        }
+    }
+}

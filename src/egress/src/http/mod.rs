@@ -1,0 +1,15 @@
+//! Requests: in plain text, or in TLS that ends here. Each is decided by itself, under the policy of its moment, and goes on as a new
+//! request of the proxy's own.
+
+mod exchange;
+mod headers;
+mod page;
+mod route;
+mod serve;
+mod stream;
+mod upstream;
+
+pub use page::{page, refuse};
+pub(crate) use serve::first_host;
+pub use serve::{explicit, host_of, is_inference, plain, terminated};
+pub use upstream::Upstream;

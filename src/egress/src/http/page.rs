@@ -1,0 +1,73 @@
+//! Refusals that a program can read.
+
+use http::{Response, StatusCode, header};
+use serde::Serialize;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::body::{self, Body};
+use crate::gate::{Place, Refusal};
+use crate::rewind::Rewind;
+
+#[derive(Serialize)]
+struct Page<'a> {
+    error: Content<'a>,
+}
+
+#[derive(Serialize)]
+struct Content<'a> {
+    code: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<u64>,
+    how_to_ask: &'a str,
+}
+
+const HOW: &str =
+    "the operator sees what was refused with \"tenantctl egress\", and approves with \"tenantctl approvals\"";
+
+fn json(code: &str, refusal: &Refusal, place: Option<&Place>) -> Vec<u8> {
+    let error = Content {
+        code,
+        message: &refusal.message,
+        host: place.map(|place| place.host.to_string()),
+        port: place.map(|place| place.port),
+        policy: refusal.rule.as_deref(),
+        request: refusal.request,
+        how_to_ask: HOW,
+    };
+    serde_json::to_vec(&Page { error }).unwrap_or_default()
+}
+
+/// The refusal as a whole answer of HTTP/1.1.
+#[must_use]
+pub fn page(status: u16, code: &str, refusal: &Refusal, place: Option<&Place>) -> Vec<u8> {
+    let body = json(code, refusal, place);
+    let reason =
+        StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Refused");
+    let head = format!(
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    [head.into_bytes(), body].concat()
+}
+
+/// Sends it, and ends the connection.
+pub async fn refuse(client: &mut Rewind, status: u16, code: &str, refusal: &Refusal, place: Option<&Place>) {
+    // It may be gone already.
+    drop(client.io.write_all(&page(status, code, refusal, place)).await);
+    drop(client.io.shutdown().await);
+}
+
+/// The refusal as the answer to a request.
+pub fn response(status: StatusCode, code: &str, refusal: &Refusal, place: Option<&Place>) -> Response<Body> {
+    let mut response = Response::new(body::full(json(code, refusal, place)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,155 @@
+//! Which name an address stands for: addresses that names were resolved to, and addresses of 198.18.0.0/15 that stand for names
+//! nobody was asked about. Both tables are bounded; what was not used for longest goes first.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Names of each kind, at most.
+const MOST: usize = 4096;
+/// The first address that stands for a name, and how many there are (RFC 2544's block, without its first and last).
+const FIRST: u32 = 0xc612_0001;
+const COUNT: u32 = (1 << 17) - 2;
+
+/// Both tables.
+#[derive(Debug, Default)]
+pub struct Names {
+    tables: Mutex<Tables>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    clock: u64,
+    pins: HashMap<String, (u64, Vec<IpAddr>)>,
+    stand_ins: HashMap<String, (u64, u32)>,
+    standing: HashMap<u32, String>,
+    next: u32,
+}
+
+impl Names {
+    /// Notes what a name was resolved to; what it was resolved to before counts on, up to 64 addresses.
+    pub fn pin(&self, name: &str, addresses: &[IpAddr]) {
+        let mut tables = self.lock();
+        let now = tables.tick();
+        if !tables.pins.contains_key(name) {
+            evict(&mut tables.pins);
+        }
+        let (used, known) = tables.pins.entry(name.to_owned()).or_default();
+        *used = now;
+        known.retain(|address| !addresses.contains(address));
+        known.splice(..0, addresses.iter().copied());
+        known.truncate(64);
+    }
+
+    /// The address that stands for a name: the same as long as it is known.
+    pub fn stand_in(&self, name: &str) -> Ipv4Addr {
+        let mut tables = self.lock();
+        let now = tables.tick();
+        if let Some((used, place)) = tables.stand_ins.get_mut(name) {
+            *used = now;
+            return Ipv4Addr::from_bits(FIRST + *place);
+        }
+        if let Some((_, (_, place))) = evict(&mut tables.stand_ins) {
+            tables.standing.remove(&place);
+        }
+        // An address is given to another name only after all others: a connection to a forgotten one goes nowhere.
+        let mut place = tables.next;
+        while tables.standing.contains_key(&place) {
+            place = (place + 1) % COUNT;
+        }
+        tables.next = (place + 1) % COUNT;
+        tables.stand_ins.insert(name.to_owned(), (now, place));
+        tables.standing.insert(place, name.to_owned());
+        Ipv4Addr::from_bits(FIRST + place)
+    }
+
+    /// The name that an address stands for.
+    pub fn standing_for(&self, address: IpAddr) -> Option<String> {
+        let IpAddr::V4(address) = address else { return None };
+        let mut tables = self.lock();
+        let now = tables.tick();
+        let name = tables.standing.get(&address.to_bits().checked_sub(FIRST)?)?.clone();
+        if let Some((used, _)) = tables.stand_ins.get_mut(&name) {
+            *used = now;
+        }
+        Some(name)
+    }
+
+    /// Whether the name was resolved to this address.
+    pub fn is_pinned(&self, name: &str, address: IpAddr) -> bool {
+        let mut tables = self.lock();
+        let now = tables.tick();
+        let Some((used, known)) = tables.pins.get_mut(name) else { return false };
+        *used = now;
+        known.contains(&address)
+    }
+
+    /// The only name that was resolved to this address; nothing if there are several.
+    pub fn only_name_of(&self, address: IpAddr) -> Option<String> {
+        let tables = self.lock();
+        let mut found = tables.pins.iter().filter(|(_, (_, known))| known.contains(&address));
+        let (name, _) = found.next()?;
+        found.next().is_none().then(|| name.clone())
+    }
+
+    /// Whether any name was resolved to this address.
+    pub fn is_known(&self, address: IpAddr) -> bool {
+        self.lock().pins.values().any(|(_, known)| known.contains(&address))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tables {
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+}
+
+/// Makes room for one.
+fn evict<T: Clone>(table: &mut HashMap<String, (u64, T)>) -> Option<(String, (u64, T))> {
+    if table.len() < MOST {
+        return None;
+    }
+    let oldest = table.iter().min_by_key(|(_, (used, _))| *used).map(|(name, _)| name.clone())?;
+    table.remove_entry(&oldest)
+}
+
+/// Whether it is an address of the block that stands for names.
+#[must_use]
+pub fn stands_in(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V4(v4) if matches!(v4.octets(), [198, 18 | 19, ..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stand_in_is_stable_and_never_stands_for_two_names() {
+        let names = Names::default();
+        let first = names.stand_in("a.example");
+        assert_eq!(names.stand_in("a.example"), first);
+        assert_eq!(names.standing_for(first.into()).as_deref(), Some("a.example"));
+        for number in 0..MOST + 10 {
+            let address = names.stand_in(&format!("n{number}.example"));
+            assert!(stands_in(address.into()) && address != first);
+        }
+        assert_eq!(names.standing_for(first.into()), None);
+        assert!(names.lock().standing.len() <= MOST);
+    }
+
+    #[test]
+    fn an_address_of_two_names_names_none() {
+        let names = Names::default();
+        let address = IpAddr::from([192, 0, 2, 1]);
+        names.pin("a.example", &[address]);
+        assert_eq!(names.only_name_of(address).as_deref(), Some("a.example"));
+        names.pin("b.example", &[address]);
+        assert_eq!(names.only_name_of(address), None);
+        assert!(names.is_pinned("b.example", address) && !names.is_pinned("c.example", address));
+    }
+}

@@ -1,0 +1,51 @@
+//! The world outside, as far as the proxy needs it: names and connections.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+/// How long a look-up may take.
+const LOOK_UP: Duration = Duration::from_secs(5);
+/// Addresses of a name that count, at most.
+const MOST: usize = 16;
+
+/// What is coming.
+pub type Coming<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
+
+/// Names and connections.
+pub trait Network: Send + Sync {
+    /// Addresses of a name.
+    fn resolve<'a>(&'a self, name: &'a str) -> Coming<'a, Vec<IpAddr>>;
+    /// A connection to an address.
+    fn connect(&self, address: SocketAddr) -> Coming<'_, TcpStream>;
+}
+
+/// This machine's own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Host;
+
+impl Network for Host {
+    fn resolve<'a>(&'a self, name: &'a str) -> Coming<'a, Vec<IpAddr>> {
+        Box::pin(async move {
+            // The final dot keeps the search list of resolv.conf out of it.
+            let asked = format!("{name}.");
+            let found = tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((asked.as_str(), 0))).await;
+            let found = found.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            let mut addresses: Vec<IpAddr> = Vec::new();
+            for address in found.map(|address| address.ip().to_canonical()) {
+                if !addresses.contains(&address) && addresses.len() < MOST {
+                    addresses.push(address);
+                }
+            }
+            Ok(addresses)
+        })
+    }
+
+    fn connect(&self, address: SocketAddr) -> Coming<'_, TcpStream> {
+        Box::pin(TcpStream::connect(address))
+    }
+}

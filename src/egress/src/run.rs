@@ -1,0 +1,121 @@
+//! From the start to the end of the program.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use model::delivery::{self, Form};
+use model::egress::AUTHORITY_SECRET;
+use model::{Exit, Paths, egress_cell};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use zeroize::Zeroizing;
+
+use crate::authority::{self, Authority};
+use crate::confinement;
+use crate::identity::Identity;
+use crate::network;
+use crate::proxy::{Parts, Patience, Proxy};
+use crate::sockets::{self, Sockets};
+
+type Ended = (Exit, String);
+
+/// Runs until nothing goes on any more, or SIGTERM.
+#[must_use]
+pub fn run() -> Exit {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let ended = match arguments.as_slice() {
+        [] => serve(),
+        [verb, tenant] if verb == "new-authority" => new_authority(tenant),
+        _ => Err((
+            Exit::Usage,
+            "usage: tenant-egress, started by its sockets, or tenant-egress new-authority TENANT".to_owned(),
+        )),
+    };
+    match ended {
+        Ok(()) => Exit::Ok,
+        Err((exit, why)) => {
+            tracing::error!("{why}");
+            // Nobody is left to tell if standard error is gone.
+            drop(writeln!(std::io::stderr(), "{why}"));
+            exit
+        }
+    }
+}
+
+fn new_authority(tenant: &str) -> Result<(), Ended> {
+    let tenant = model::TenantId::parse(tenant).map_err(|error| (Exit::Usage, error.to_string()))?;
+    let pem =
+        authority::new_authority(tenant.as_str()).map_err(|error| (Exit::Software, error.to_string()))?;
+    let mut out = std::io::stdout();
+    let written = out.write_all(pem.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| (Exit::Os, format!("cannot write the authority to standard output: {error}")))
+}
+
+fn serve() -> Result<(), Ended> {
+    let (sockets, netlink) = sockets::take().map_err(|why| (Exit::Usage, why))?;
+    let authority = read_authority()?;
+    let roots = roots();
+    let paths = Paths::host();
+    let confined = confinement::confine(&paths, std::path::Path::new(egress_cell::STATE));
+    let confined = confined.map_err(|error| (error.exit(), error.to_string()))?;
+    start_logging();
+    tracing::info!("{confined}");
+    let parts = Parts {
+        files: egress_cell::FILES.into(),
+        ask: "/run/tenantd/ask.sock".into(),
+        identity: Identity::new(netlink, "/run/tenantd/identify.sock".into()),
+        network: Arc::new(network::Host),
+        roots,
+        authority,
+        patience: Patience::default(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .thread_stack_size(256 << 10)
+        .build();
+    let runtime = runtime.map_err(|error| (Exit::Os, format!("cannot start: {error}")))?;
+    runtime.block_on(work(sockets, parts))
+}
+
+async fn work(sockets: Sockets, parts: Parts) -> Result<(), Ended> {
+    let proxy = Proxy::new(parts).map_err(|error| (Exit::Software, error.to_string()))?;
+    let done = sockets.serve(&proxy).await.map_err(|error| (Exit::Os, format!("cannot serve: {error}")));
+    proxy.events.numbers.write();
+    done
+}
+
+/// The key of the tenant's authority, from the credential.
+fn read_authority() -> Result<Option<Authority>, Ended> {
+    let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
+        return Err((
+            Exit::Usage,
+            "there is no credential \"secrets\": start it by tenant-egress@TENANT.socket".to_owned(),
+        ));
+    };
+    let path = std::path::Path::new(&directory).join(delivery::CREDENTIAL);
+    let read = std::fs::read(&path).map(Zeroizing::new);
+    let bytes = read.map_err(|error| (Exit::OsFile, format!("cannot read {}: {error}", path.display())))?;
+    let secrets = delivery::read(&bytes)
+        .map_err(|error| (Exit::OsFile, format!("the credential \"secrets\": {error}")))?;
+    let own = secrets.iter().find(|secret| secret.form == Form::Proxy && secret.name == AUTHORITY_SECRET);
+    own.map(|secret| Authority::read(secret.value))
+        .transpose()
+        .map_err(|error| (Exit::Config, error.to_string()))
+}
+
+/// Authorities of the system; without any, no server in TLS can be proven, and each is refused.
+fn roots() -> rustls::RootCertStore {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
+
+/// To the journal, with fields; to standard error where there is no journal.
+fn start_logging() {
+    let registry = tracing_subscriber::registry().with(tracing_subscriber::filter::LevelFilter::INFO);
+    match tracing_journald::layer() {
+        Ok(journal) => registry.with(journal).init(),
+        Err(_) => registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).init(),
+    }
+}
