@@ -64,6 +64,14 @@ impl Events {
         }
     }
 
+    /// The same, of something that is as it should be.
+    pub fn noted(&self, kind: &'static str, what: &dyn std::fmt::Display) {
+        self.numbers.count(kind);
+        if self.may_write(kind) {
+            tracing::info!(KIND = kind, "{what}");
+        }
+    }
+
     fn may_write(&self, kind: &'static str) -> bool {
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, count) = kinds.entry(kind).or_insert((Instant::now(), 0));

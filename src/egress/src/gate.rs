@@ -53,6 +53,10 @@ pub struct Ruling {
     pub terms: Terms,
     /// Whether the client's messages on a WebSocket are decided, too.
     pub messages: bool,
+    /// Whether secrets take the place of placeholders in bodies, too.
+    pub rewrites_bodies: bool,
+    /// And in messages on a WebSocket.
+    pub rewrites_messages: bool,
     /// The program whose decision it is.
     pub binary: Option<String>,
 }
@@ -140,6 +144,8 @@ fn own(decision: Decision<'_>, binary: Option<&String>) -> Ruling {
         rule: decision.entry.map(|entry| entry.origin.to_string()),
         terms: decision.entry.map(|entry| Terms::clone(&entry.terms)).unwrap_or_default(),
         messages: inspection.is_some_and(|inspection| inspection.protocol == Protocol::Websocket),
+        rewrites_bodies: decision.entry.is_some_and(|entry| entry.endpoint.request_body_credential_rewrite),
+        rewrites_messages: decision.entry.is_some_and(|entry| entry.endpoint.websocket_credential_rewrite),
         binary: binary.cloned(),
     }
 }

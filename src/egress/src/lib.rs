@@ -4,6 +4,7 @@
 pub mod ask;
 pub mod authority;
 pub mod body;
+pub mod broker;
 pub mod confinement;
 pub mod connect;
 pub mod dial;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::ask::Asker;
 use crate::authority::Authority;
+use crate::broker::Broker;
 use crate::events::Events;
 use crate::http::Upstream;
 use crate::identity::Identity;
@@ -54,6 +55,8 @@ pub struct Parts {
     pub roots: rustls::RootCertStore,
     /// By which it speaks for servers; without one it terminates no TLS.
     pub authority: Option<Authority>,
+    /// Secrets and models.
+    pub broker: Broker,
     /// Its patience.
     pub patience: Patience,
 }
@@ -75,6 +78,8 @@ pub struct Proxy {
     pub upstream: Upstream,
     /// By which it speaks for servers.
     pub authority: Option<Authority>,
+    /// Secrets and models.
+    pub broker: Broker,
     /// What happened.
     pub events: Events,
     /// How much a minute.
@@ -94,7 +99,7 @@ impl Proxy {
     ///
     /// If there is no TLS to be had.
     pub fn new(parts: Parts) -> Result<Arc<Self>, rustls::Error> {
-        let Parts { files, ask, identity, network, roots, authority, patience } = parts;
+        let Parts { files, ask, identity, network, roots, authority, broker, patience } = parts;
         let live = Arc::new(Live::new(files));
         Ok(Arc::new(Self {
             upstream: Upstream::new(Arc::clone(&network), Arc::clone(&live), roots, patience.connect)?,
@@ -104,6 +109,7 @@ impl Proxy {
             asker: Arc::new(Asker::new(ask)),
             network,
             authority,
+            broker,
             events: Events::default(),
             rates: Rates::default(),
             queries: crate::dns::Limits::default(),

@@ -3,18 +3,18 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use model::delivery::{self, Form};
-use model::egress::AUTHORITY_SECRET;
-use model::{Exit, Paths, egress_cell};
+use model::{Exit, Paths, delivery, egress_cell};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use zeroize::Zeroizing;
 
 use crate::authority::{self, Authority};
+use crate::broker::Broker;
 use crate::confinement;
 use crate::identity::Identity;
 use crate::network;
 use crate::proxy::{Parts, Patience, Proxy};
+use crate::secrets::Secrets;
 use crate::sockets::{self, Sockets};
 
 type Ended = (Exit, String);
@@ -53,20 +53,22 @@ fn new_authority(tenant: &str) -> Result<(), Ended> {
 
 fn serve() -> Result<(), Ended> {
     let (sockets, netlink) = sockets::take().map_err(|why| (Exit::Usage, why))?;
-    let authority = read_authority()?;
+    let (authority, secrets) = read_secrets()?;
     let roots = roots();
     let paths = Paths::host();
     let confined = confinement::confine(&paths, std::path::Path::new(egress_cell::STATE));
     let confined = confined.map_err(|error| (error.exit(), error.to_string()))?;
     start_logging();
     tracing::info!("{confined}");
+    let broker = Broker::new(secrets, std::path::Path::new(egress_cell::STATE));
     let parts = Parts {
         files: egress_cell::FILES.into(),
-        ask: "/run/tenantd/ask.sock".into(),
-        identity: Identity::new(netlink, "/run/tenantd/identify.sock".into()),
+        ask: paths.ask_socket(),
+        identity: Identity::new(netlink, paths.identify_socket()),
         network: Arc::new(network::Host),
         roots,
         authority,
+        broker,
         patience: Patience::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -80,13 +82,18 @@ fn serve() -> Result<(), Ended> {
 
 async fn work(sockets: Sockets, parts: Parts) -> Result<(), Ended> {
     let proxy = Proxy::new(parts).map_err(|error| (Exit::Software, error.to_string()))?;
+    let keeping = Arc::clone(&proxy);
+    tokio::spawn(async move { keeping.broker.keep().await });
     let done = sockets.serve(&proxy).await.map_err(|error| (Exit::Os, format!("cannot serve: {error}")));
     proxy.events.numbers.write();
+    if let Err(error) = proxy.broker.flush() {
+        tracing::error!("{error}");
+    }
     done
 }
 
-/// The key of the tenant's authority, from the credential.
-fn read_authority() -> Result<Option<Authority>, Ended> {
+/// The tenant's authority and its secrets, from the credential.
+fn read_secrets() -> Result<(Option<Authority>, Secrets), Ended> {
     let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
         return Err((
             Exit::Usage,
@@ -96,12 +103,10 @@ fn read_authority() -> Result<Option<Authority>, Ended> {
     let path = std::path::Path::new(&directory).join(delivery::CREDENTIAL);
     let read = std::fs::read(&path).map(Zeroizing::new);
     let bytes = read.map_err(|error| (Exit::OsFile, format!("cannot read {}: {error}", path.display())))?;
-    let secrets = delivery::read(&bytes)
+    let secrets = Secrets::read(&bytes)
         .map_err(|error| (Exit::OsFile, format!("the credential \"secrets\": {error}")))?;
-    let own = secrets.iter().find(|secret| secret.form == Form::Proxy && secret.name == AUTHORITY_SECRET);
-    own.map(|secret| Authority::read(secret.value))
-        .transpose()
-        .map_err(|error| (Exit::Config, error.to_string()))
+    let authority = secrets.authority().map(Authority::read).transpose();
+    Ok((authority.map_err(|error| (Exit::Config, error.to_string()))?, secrets))
 }
 
 /// Authorities of the system; without any, no server in TLS can be proven, and each is refused.

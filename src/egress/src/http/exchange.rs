@@ -13,7 +13,7 @@ use policy::{Exchange, Kind, Target, Verdict};
 use super::route::{self, Fault};
 use super::stream::{Counted, Guarded};
 use super::upstream::{Failed, Lease};
-use super::{headers, page, serve};
+use super::{brokered, headers, page, serve};
 use crate::body::Body;
 use crate::dial::{DialError, Server};
 use crate::gate::{self, Admitted, Place, Refusal, Seen, Who};
@@ -86,7 +86,7 @@ async fn carry(
 ) -> Result<Response<Body>, Fault> {
     let proxy = &session.proxy;
     if serve::is_inference(&asked.place) {
-        return inference(session, &asked, request).await;
+        return brokered::models(session, request).await;
     }
     let seen = Seen { exchange: asked.exchange(asked.kind), raw: &asked.raw };
     let admitted =
@@ -96,7 +96,8 @@ async fn carry(
         let why = "WebSockets are not carried yet";
         return Err((StatusCode::FORBIDDEN, "egress_denied", Refusal::new(why)));
     }
-    let outgoing = fill(session, toward_server(session, &asked, &admitted, request)?)?;
+    let outgoing = toward_server(session, &asked, &admitted, request)?;
+    let (outgoing, searched) = brokered::fill(session, &asked, &admitted, outgoing).await?.split();
     let asked = Arc::new(asked);
     let response = tokio::select! {
         response = send(session, &asked, &admitted, outgoing) => response?,
@@ -104,29 +105,9 @@ async fn carry(
             return Err((StatusCode::FORBIDDEN, "egress_denied", Refusal::new("the policy no longer allows this")));
         }
     };
+    let response = brokered::scan(session, &asked, (&searched.0, searched.1), response)?;
     let guard = Box::pin(forbidden(Arc::clone(session), asked, admitted.asked));
-    let response = scan(session, response);
     Ok(response.map(|body| Guarded { body, forbidden: guard }.boxed_unsync()))
-}
-
-/// JOIN: secrets take the place of their placeholders here, in a request that was decided and goes to `asked.place`. The connection is
-/// in TLS that was verified if `session.tls`.
-fn fill(_session: &Session, request: Request<Body>) -> Result<Request<Body>, Fault> {
-    Ok(request)
-}
-
-/// JOIN: answers are searched for secrets here, as they stream.
-fn scan(_session: &Session, response: Response<Body>) -> Response<Body> {
-    response
-}
-
-/// JOIN: `inference.internal` is served here.
-async fn inference(
-    _session: &Session,
-    _asked: &Asked,
-    _request: Request<Incoming>,
-) -> Result<Response<Body>, Fault> {
-    Err((StatusCode::NOT_FOUND, "no_inference", Refusal::new("this tenant has no model provider")))
 }
 
 /// The request as the proxy's own.

@@ -1,6 +1,7 @@
 //! Requests: in plain text, or in TLS that ends here. Each is decided by itself, under the policy of its moment, and goes on as a new
 //! request of the proxy's own.
 
+mod brokered;
 mod exchange;
 mod headers;
 mod page;
