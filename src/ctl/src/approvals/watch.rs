@@ -81,3 +81,83 @@ fn now() -> u64 {
     let passed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     passed.map_or(0, |passed| passed.as_secs())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::io;
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::output::Palette;
+    use crate::session::{Bus, Terminals};
+
+    #[derive(Clone, Default)]
+    struct Sink(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn request(state: &str) -> AskedRequest {
+        let destination = model::egress::Destination {
+            host: "a.example.org".into(),
+            port: 443,
+            address: None,
+            binary: Some("/usr/bin/\u{202e}x".into()),
+            exchange: None,
+        };
+        AskedRequest {
+            number: 12,
+            digest: "3f9a2b1c4d5e".into(),
+            tenant: "acme".into(),
+            destination,
+            state: state.into(),
+            first: 0,
+            last: 0,
+            count: 2,
+            waiting: 1,
+        }
+    }
+
+    #[test]
+    fn a_question_is_shown_once_for_each_time_that_somebody_waits() {
+        let out = Sink::default();
+        let mut session = Session {
+            out: Box::new(out.clone()),
+            err: Box::new(io::sink()),
+            input: Box::new(io::empty()),
+            streams: None,
+            terminals: Terminals::default(),
+            width: 80,
+            json: false,
+            palette: Palette::default(),
+            now: 0,
+            paths: model::Paths::host(),
+            bus: Bus::System,
+        };
+        let mut shown = BTreeMap::new();
+        let mut said = |requests: &[AskedRequest]| {
+            out.0.borrow_mut().clear();
+            update(&mut session, requests, &mut shown).unwrap();
+            String::from_utf8(out.0.borrow().clone()).unwrap()
+        };
+        let first = said(&[request("waiting")]);
+        assert!(
+            first.contains("  allow: tenantctl approvals approve 12-3f9a2b1c4d5e --because REASON\n"),
+            "{first}"
+        );
+        assert!(first.contains("program: /usr/bin/\\u{202e}x\n"), "{first}");
+        assert_eq!(said(&[request("waiting")]), "");
+        assert!(said(&[request("expired")]).starts_with("Nobody waits for request 12-3f9a2b1c4d5e any more"));
+        assert_eq!(said(&[request("expired")]), "");
+        assert_eq!(said(&[request("waiting")]), first);
+        assert_eq!(said(&[]), "");
+        assert!(shown.is_empty());
+    }
+}

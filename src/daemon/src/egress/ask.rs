@@ -300,3 +300,7 @@ mod tests {
         assert!(lock(&counts).is_empty());
     }
 }
+
+#[cfg(test)]
+#[path = "flow_tests.rs"]
+mod flow;
