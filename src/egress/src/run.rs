@@ -19,6 +19,8 @@ use crate::sockets::{self, Sockets};
 
 type Ended = (Exit, String);
 
+const HOW: &str = "tenant-egress is started by its sockets only: systemctl start tenant-egress@TENANT.socket";
+
 /// Runs until nothing goes on any more, or SIGTERM.
 #[must_use]
 pub fn run() -> Exit {
@@ -56,11 +58,13 @@ fn serve() -> Result<(), Ended> {
     let (authority, secrets) = read_secrets()?;
     let roots = roots();
     let paths = Paths::host();
-    let confined = confinement::confine(&paths, std::path::Path::new(egress_cell::STATE));
+    let state = std::env::var_os("STATE_DIRECTORY").map(std::path::PathBuf::from);
+    let state = state.ok_or_else(|| (Exit::Usage, HOW.to_owned()))?;
+    let confined = confinement::confine(&paths, &state);
     let confined = confined.map_err(|error| (error.exit(), error.to_string()))?;
     start_logging();
     tracing::info!("{confined}");
-    let broker = Broker::new(secrets, std::path::Path::new(egress_cell::STATE));
+    let broker = Broker::new(secrets, &state);
     let parts = Parts {
         files: egress_cell::FILES.into(),
         ask: paths.ask_socket(),
@@ -95,10 +99,7 @@ async fn work(sockets: Sockets, parts: Parts) -> Result<(), Ended> {
 /// The tenant's authority and its secrets, from the credential.
 fn read_secrets() -> Result<(Option<Authority>, Secrets), Ended> {
     let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
-        return Err((
-            Exit::Usage,
-            "there is no credential \"secrets\": start it by tenant-egress@TENANT.socket".to_owned(),
-        ));
+        return Err((Exit::Usage, HOW.to_owned()));
     };
     let path = std::path::Path::new(&directory).join(delivery::CREDENTIAL);
     let read = std::fs::read(&path).map(Zeroizing::new);

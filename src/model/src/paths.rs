@@ -180,8 +180,6 @@ impl Paths {
 pub mod egress_cell {
     /// `egress.json` and `approvals.json`, read-only.
     pub const FILES: &str = "/run/tenantd/egress";
-    /// Its own state directory.
-    pub const STATE: &str = "/var/lib/tenant-egress";
 }
 
 /// Places inside a cell, the same for every tenant.

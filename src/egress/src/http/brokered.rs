@@ -91,8 +91,7 @@ impl Brokered {
 
 /// Serves a request to the tenant's models.
 pub(super) async fn models(session: &Session, request: Request<Incoming>) -> Result<Response<Body>, Fault> {
-    let none =
-        || (StatusCode::NOT_FOUND, "no_inference", Refusal::new("this tenant has no model provider"));
+    let none = || (StatusCode::NOT_FOUND, "no_inference", Refusal::new("this tenant has no model provider"));
     let proxy = &session.proxy;
     let snapshot = proxy.live.now().ok_or_else(none)?;
     let request = request.map(|body| body.map_err(|_| BodyError::Program).boxed_unsync());
