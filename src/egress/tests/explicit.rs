@@ -12,7 +12,12 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 const L4: &str = "      - {host: a.example, ports: [443, 80, 5000]}";
 const L7: &str = "      - host: a.example\n        ports: [443, 80]\n        protocol: rest\n        enforcement: enforce\n        rules:\n          - allow: {method: GET, path: /good/**}";
 
-async fn tls(world: &World, stream: tokio::net::TcpStream, ca: &rustls::pki_types::CertificateDer<'static>, name: &'static str) -> std::io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+async fn tls(
+    world: &World,
+    stream: tokio::net::TcpStream,
+    ca: &rustls::pki_types::CertificateDer<'static>,
+    name: &'static str,
+) -> std::io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
     let _world = world;
     TlsConnector::from(client_config(ca)).connect(name.try_into().unwrap(), stream).await
 }
@@ -31,10 +36,15 @@ async fn serve_tls(world: &World) {
         .await;
 }
 
-async fn get(stream: &mut (impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin), path: &str, host: &str) -> String {
+async fn get(
+    stream: &mut (impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin),
+    path: &str,
+    host: &str,
+) -> String {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).await.unwrap();
     let mut answer = vec![0; 4096];
-    let length = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut answer)).await.unwrap().unwrap_or(0);
+    let length =
+        tokio::time::timeout(Duration::from_secs(5), stream.read(&mut answer)).await.unwrap().unwrap_or(0);
     String::from_utf8_lossy(&answer[..length]).into_owned()
 }
 
@@ -48,7 +58,12 @@ async fn what_is_listed_passes_untouched_and_the_rest_is_refused_readably() {
     let mut stream = tls(&world, stream, &world.server_ca, "a.example").await.unwrap();
     assert!(get(&mut stream, "/x", "a.example").await.contains("GET /x"));
     let refused = world.say("CONNECT b.example:443 HTTP/1.1\r\n\r\n").await;
-    assert!(refused.starts_with("HTTP/1.1 403") && refused.contains("egress_denied") && refused.contains("b.example"), "{refused}");
+    assert!(
+        refused.starts_with("HTTP/1.1 403")
+            && refused.contains("egress_denied")
+            && refused.contains("b.example"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -85,7 +100,9 @@ async fn requests_in_tls_are_decided_one_by_one() {
 async fn whole_urls_are_requests_and_their_host_counts() {
     let world = World::new(&policy("deny", L7), None).await;
     world.serve(80, |stream| mirror(stream)).await;
-    let ask = |target: &str, host: &str| format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let ask = |target: &str, host: &str| {
+        format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+    };
     let good = world.say(&ask("http://a.example/good/x", "a.example")).await;
     assert!(good.starts_with("HTTP/1.1 200") && good.contains("GET /good/x HTTP/1.1"), "{good}");
     for (target, host, wanted) in [
@@ -103,7 +120,9 @@ async fn whole_urls_are_requests_and_their_host_counts() {
 
 #[tokio::test]
 async fn a_question_opens_what_it_allows_and_nothing_else_does() {
-    for (verdict, wanted) in [(Some("allow"), "200"), (Some("deny"), "403"), (Some("noted"), "403"), (None, "403")] {
+    for (verdict, wanted) in
+        [(Some("allow"), "200"), (Some("deny"), "403"), (Some("noted"), "403"), (None, "403")]
+    {
         let world = World::new(&policy("ask", ""), verdict).await;
         serve_tls(&world).await;
         let (_stream, said) = world.connect("a.example:443").await;
@@ -116,10 +135,12 @@ async fn a_question_opens_what_it_allows_and_nothing_else_does() {
 #[tokio::test]
 async fn a_new_policy_cuts_what_it_forbids_and_nothing_else() {
     let world = World::new(&policy("deny", L4), None).await;
-    world.serve(5000, |mut stream| async move {
-        let mut byte = [0];
-        while stream.read_exact(&mut byte).await.is_ok() && stream.write_all(&byte).await.is_ok() {}
-    }).await;
+    world
+        .serve(5000, |mut stream| async move {
+            let mut byte = [0];
+            while stream.read_exact(&mut byte).await.is_ok() && stream.write_all(&byte).await.is_ok() {}
+        })
+        .await;
     let (mut stream, said) = world.connect("a.example:5000").await;
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     let mut byte = [0];
@@ -136,9 +157,20 @@ async fn a_new_policy_cuts_what_it_forbids_and_nothing_else() {
 
 #[tokio::test]
 async fn closed_addresses_are_closed_in_every_spelling() {
-    let world = World::new(&policy("ask", "      - {host: rebound.example, ports: [443]}"), Some("allow")).await;
+    let world =
+        World::new(&policy("ask", "      - {host: rebound.example, ports: [443]}"), Some("allow")).await;
     serve_tls(&world).await;
-    for host in ["127.0.0.1", "2130706433", "0x7f.1", "0177.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "rebound.example", "0.0.0.0"] {
+    for host in [
+        "127.0.0.1",
+        "2130706433",
+        "0x7f.1",
+        "0177.0.0.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "169.254.169.254",
+        "rebound.example",
+        "0.0.0.0",
+    ] {
         let (_stream, said) = world.connect(&format!("{host}:443")).await;
         assert!(said.starts_with("HTTP/1.1 403"), "{host}: {said}");
     }

@@ -93,8 +93,7 @@ async fn carry(
         proxy.admit(&session.who, &asked.place, session.address, Some(seen), session.granted).await;
     let admitted = admitted.map_err(|refusal| (StatusCode::FORBIDDEN, "egress_denied", refusal))?;
     if asked.kind == Kind::Upgrade {
-        let why = "WebSockets are not carried yet";
-        return Err((StatusCode::FORBIDDEN, "egress_denied", Refusal::new(why)));
+        return super::websocket::open(session, asked, admitted, request).await;
     }
     let outgoing = fill(session, toward_server(session, &asked, &admitted, request)?)?;
     let asked = Arc::new(asked);
@@ -111,7 +110,7 @@ async fn carry(
 
 /// JOIN: secrets take the place of their placeholders here, in a request that was decided and goes to `asked.place`. The connection is
 /// in TLS that was verified if `session.tls`.
-fn fill(_session: &Session, request: Request<Body>) -> Result<Request<Body>, Fault> {
+pub(super) fn fill(_session: &Session, request: Request<Body>) -> Result<Request<Body>, Fault> {
     Ok(request)
 }
 

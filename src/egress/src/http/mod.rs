@@ -2,12 +2,14 @@
 //! request of the proxy's own.
 
 mod exchange;
+pub mod frames;
 mod headers;
 mod page;
 mod route;
 mod serve;
 mod stream;
 mod upstream;
+mod websocket;
 
 pub use page::{page, refuse};
 pub(crate) use serve::first_host;

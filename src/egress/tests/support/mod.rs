@@ -53,7 +53,11 @@ pub struct World {
 pub const PUBLIC: [u8; 4] = [93, 184, 215, 14];
 
 pub fn policy(default: &str, endpoints: &str) -> String {
-    let rest = if endpoints.is_empty() { "{}".to_owned() } else { format!("\n  all:\n    name: all\n    endpoints:\n{endpoints}") };
+    let rest = if endpoints.is_empty() {
+        "{}".to_owned()
+    } else {
+        format!("\n  all:\n    name: all\n    endpoints:\n{endpoints}")
+    };
     format!("version: 1\nx-tenantd:\n  default: {default}\nnetwork_policies: {rest}\n")
 }
 
@@ -70,7 +74,8 @@ impl World {
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
         let ask = directory.path().join("ask.sock");
         fake_tenantd(&ask, verdict, Arc::clone(&asked));
-        let names = ["a.example", "b.example", "other.example"].map(|name| (name.to_owned(), vec![PUBLIC.into()]));
+        let names =
+            ["a.example", "b.example", "other.example"].map(|name| (name.to_owned(), vec![PUBLIC.into()]));
         let mut names: HashMap<String, Vec<IpAddr>> = names.into();
         names.insert("rebound.example".to_owned(), vec![[127, 0, 0, 1].into()]);
         let outside = Arc::new(Outside { names, places: Mutex::default() });
@@ -86,7 +91,11 @@ impl World {
             network: Arc::clone(&outside) as Arc<dyn Network>,
             roots,
             authority: Some(Authority::read(pem.as_bytes()).unwrap()),
-            patience: Patience { silence: Duration::from_millis(100), head: Duration::from_secs(2), ..Patience::default() },
+            patience: Patience {
+                silence: Duration::from_millis(100),
+                head: Duration::from_secs(2),
+                ..Patience::default()
+            },
         })
         .unwrap();
         let live = Arc::clone(&proxy.live);
@@ -155,7 +164,9 @@ fn write(directory: &tempfile::TempDir, text: &str) {
         "hosts": {}, "closed": [], "asking": {"hold_sec": 1, "waiting": 4, "per_hour": 100}, "secrets": [], "inference": {},
     });
     let new = directory.path().join("new");
-    std::fs::File::create(&new).and_then(|mut out| std::io::Write::write_all(&mut out, file.to_string().as_bytes())).unwrap();
+    std::fs::File::create(&new)
+        .and_then(|mut out| std::io::Write::write_all(&mut out, file.to_string().as_bytes()))
+        .unwrap();
     std::fs::rename(new, directory.path().join("egress.json")).unwrap();
 }
 
@@ -171,7 +182,8 @@ fn fake_tenantd(path: &std::path::Path, verdict: Option<&'static str>, asked: Ar
                 asked.lock().unwrap().push(line);
                 match verdict {
                     Some(verdict) => {
-                        let answer = format!("{{\"verdict\":\"{verdict}\",\"request\":7,\"why\":\"test\"}}\n");
+                        let answer =
+                            format!("{{\"verdict\":\"{verdict}\",\"request\":7,\"why\":\"test\"}}\n");
                         drop(stream.write_all(answer.as_bytes()).await);
                     }
                     None => std::future::pending().await,
@@ -186,9 +198,11 @@ fn server_config() -> (Arc<rustls::ServerConfig>, CertificateDer<'static>) {
     let params = CertificateParams::new(vec!["a.example".to_owned(), "b.example".to_owned()]).unwrap();
     let certificate = params.self_signed(&key).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config =
+        rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
-    let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key.into()).unwrap();
+    let config =
+        config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key.into()).unwrap();
     (Arc::new(config), certificate.der().clone())
 }
 
@@ -197,7 +211,8 @@ pub fn client_config(ca: &CertificateDer<'static>) -> Arc<rustls::ClientConfig> 
     let mut roots = RootCertStore::empty();
     roots.add(ca.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     Arc::new(config.with_root_certificates(roots).with_no_client_auth())
 }
 
