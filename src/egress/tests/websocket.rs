@@ -1,5 +1,7 @@
 //! WebSockets and streams through the proxy, over real sockets.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 mod support;
 
 use std::time::Duration;

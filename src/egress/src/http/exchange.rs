@@ -266,6 +266,8 @@ pub(super) fn failure(error: &DialError) -> Fault {
 pub(super) async fn forbidden(session: Arc<Session>, asked: Arc<Asked>, granted: bool) {
     let proxy = &session.proxy;
     let mut changes = proxy.live.changes();
+    // What changed since the request was decided counts, too.
+    changes.mark_changed();
     loop {
         if changes.changed().await.is_err() {
             return;
