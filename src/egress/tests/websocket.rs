@@ -105,9 +105,9 @@ async fn events_arrive_before_the_stream_ends_and_a_new_policy_cuts_it() {
 }
 
 #[tokio::test]
-async fn a_redirected_connection_goes_to_an_address_of_its_name_only() {
+async fn a_connection_whose_owner_the_kernel_does_not_know_is_not_served() {
     let world = World::new(&policy("deny", "      - {host: a.example, ports: [80]}"), None).await;
-    world.serve(80, |stream| mirror(stream)).await;
+    world.serve(80, mirror).await;
     let say = |to: [u8; 4], host: &'static str| {
         let proxy = std::sync::Arc::clone(&world.proxy);
         async move {
