@@ -55,7 +55,7 @@ async fn head_of(client: &mut Rewind) -> Head {
     loop {
         match head::read(&client.ahead) {
             Head::More => {}
-            whole => return whole,
+            whole @ (Head::Connect(..) | Head::Request | Head::No(_)) => return whole,
         }
         match client.more().await {
             Ok(0) => return Head::No("the connection ended before its head did"),

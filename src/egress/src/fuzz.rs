@@ -23,6 +23,12 @@ pub fn http_head(bytes: &[u8]) {
     let _host = crate::http::first_host(bytes, 80);
 }
 
+/// Frames of a WebSocket.
+pub fn websocket(bytes: &[u8]) {
+    let _client = crate::http::frames::Frames::new(true).follow(bytes);
+    let _server = crate::http::frames::Frames::new(false).follow(bytes);
+}
+
 /// An answer of the kernel.
 pub fn inet_diag(bytes: &[u8]) {
     let end = SocketAddr::from(([127, 0, 0, 1], 1));

@@ -17,15 +17,12 @@ pub fn looks_like_http(bytes: &[u8]) -> Option<bool> {
     if method.len() > LONGEST || !method.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'-') {
         return Some(false);
     }
-    let Some(end) = end else { return None };
+    let end = end?;
     if method.is_empty() {
         return Some(false);
     }
     // HTTP/2 with prior knowledge begins so, too; it is answered by whoever speaks for the server.
-    match bytes.get(end + 1) {
-        None => None,
-        Some(first) => Some(*first == b'/' || *first == b'*' || first.is_ascii_alphabetic()),
-    }
+    bytes.get(end + 1).map(|first| *first == b'/' || *first == b'*' || first.is_ascii_alphabetic())
 }
 
 /// A head.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use listenfd::ListenFd;
 use model::egress::{PROXY_PORT, TRANSPARENT_PORT};
+use nix::fcntl::OFlag;
 use nix::libc::{AF_NETLINK, SOCK_RAW};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
@@ -75,6 +76,9 @@ pub fn take() -> Result<(Sockets, OwnedFd), String> {
     }
     match (explicit, transparent, dns_tcp, dns_udp, netlink) {
         (Some(explicit), Some(transparent), Some(dns_tcp), Some(dns_udp), Some(netlink)) => {
+            // PID 1 passes sockets on that block (NonBlocking=).
+            let set = nix::fcntl::fcntl(&netlink, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+            set.map_err(|errno| format!("cannot set the netlink socket up: {errno}"))?;
             Ok((Sockets { explicit, transparent, dns_tcp, dns_udp }, netlink))
         }
         _ => Err(HOW.to_owned()),

@@ -96,7 +96,6 @@ fn by_address(proxy: &Proxy, address: IpAddr) -> Option<Host> {
 }
 
 /// Whether the address is one of the host's. An address that stands for a name leaves it to the proxy to look the name up.
-#[expect(clippy::option_option, reason = "whether there is an answer, and whether it names an address")]
 async fn belongs(proxy: &Proxy, place: &Place, address: IpAddr) -> Option<Option<IpAddr>> {
     let name = match &place.host {
         Host::Address(own) => return (*own == address && !stands_in(address)).then_some(Some(address)),

@@ -1,5 +1,7 @@
 //! The explicit proxy, over real sockets.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 mod support;
 
 use std::sync::Arc;
@@ -73,7 +75,7 @@ async fn a_tunnel_to_one_host_reaches_no_other() {
     let (stream, _) = world.connect("a.example:443").await;
     let error = tls(&world, stream, &world.server_ca, "b.example").await.unwrap_err();
     assert!(error.to_string().contains("AccessDenied"), "{error}");
-    world.serve(80, |stream| mirror(stream)).await;
+    world.serve(80, mirror).await;
     let (mut stream, _) = world.connect("a.example:80").await;
     assert!(get(&mut stream, "/", "a.example").await.starts_with("HTTP/1.1 200"));
     let (mut stream, _) = world.connect("a.example:80").await;
@@ -99,7 +101,7 @@ async fn requests_in_tls_are_decided_one_by_one() {
 #[tokio::test]
 async fn whole_urls_are_requests_and_their_host_counts() {
     let world = World::new(&policy("deny", L7), None).await;
-    world.serve(80, |stream| mirror(stream)).await;
+    world.serve(80, mirror).await;
     let ask = |target: &str, host: &str| {
         format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
     };

@@ -1,2 +1,11 @@
-//! Who is at the other end of a socket.
+//! Who is at the other end of a socket: of a Unix socket the unit, of an inode the programs. Nothing that a tenant can write is believed.
 #![forbid(unsafe_code)]
+
+mod holders;
+mod peer;
+mod process;
+mod serve;
+
+pub use holders::{Tree, holders};
+pub use peer::{PeerError, tenant_of};
+pub use serve::run;

@@ -1,3 +1,8 @@
-//! tenant-identify.
+//! tenant-identify: see the library of the same name.
 #![forbid(unsafe_code)]
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    identify::run().into()
+}

@@ -64,13 +64,16 @@ pub fn check() -> Result<(), Error> {
             }
         }
         Ok(_) => Err(Error::Breach("a datagram could leave the namespace".to_owned())),
-        Err(error) => Err(Error::Breach(format!("a datagram was not refused by the rule inside, but: {error}"))),
+        Err(error) => {
+            Err(Error::Breach(format!("a datagram was not refused by the rule inside, but: {error}")))
+        }
     }
 }
 
 /// Matches what leaves by the loopback for an address that is not the namespace's own.
 fn leaves(own: Ipv4Addr) -> Vec<u8> {
-    let destination = expression("payload", &[number(1, REGISTER), number(2, 1), number(3, 16), number(4, 4)]);
+    let destination =
+        expression("payload", &[number(1, REGISTER), number(2, 1), number(3, 16), number(4, 4)]);
     let mask = [
         number(1, REGISTER),
         number(2, REGISTER),

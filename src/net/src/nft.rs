@@ -119,7 +119,8 @@ pub fn counter(netlink: &mut Netlink, name: &str) -> Result<u64, Error> {
 
 /// Packets counted by a named counter of any table.
 pub fn counter_of(netlink: &mut Netlink, family: u8, table: &str, name: &str) -> Result<u64, Error> {
-    let body = [header(family, 0), text(1, table), text(2, name), attribute(3, &1_u32.to_be_bytes())].concat();
+    let body =
+        [header(family, 0), text(1, table), text(2, name), attribute(3, &1_u32.to_be_bytes())].concat();
     let failed = |error: io::Error| Error::kernel(format!("read counter {name} of table {table}"), error);
     let question = Request { kind: GET_OBJECT, flags: 0, answered: true, body };
     let mut answers = netlink.exchange(&[question]).map_err(failed)?;
@@ -134,8 +135,9 @@ pub fn counter_of(netlink: &mut Netlink, family: u8, table: &str, name: &str) ->
 pub fn uses(netlink: &mut Netlink, family: u8, table: &str, chain: &str) -> Result<u64, Error> {
     let body = [header(family, 0), text(1, table), text(3, chain)].concat();
     let question = Request { kind: GET_CHAIN, flags: 0, answered: true, body };
-    let mut answers =
-        netlink.exchange(&[question]).map_err(|error| Error::kernel(format!("ask for chain {chain}"), error))?;
+    let mut answers = netlink
+        .exchange(&[question])
+        .map_err(|error| Error::kernel(format!("ask for chain {chain}"), error))?;
     let found = answers.pop().and_then(|answer| answer.into_result().ok());
     Ok(found.and_then(|messages| messages.first().and_then(|message| number(message, &[6]))).unwrap_or(0))
 }

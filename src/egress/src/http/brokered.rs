@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::exchange::{Asked, Session};
 use super::route::Fault;
 use crate::body::{Body, BodyError};
-use crate::gate::{Admitted, Refusal};
+use crate::gate::{Admitted, Place, Refusal};
+use crate::proxy::Proxy;
 use crate::secrets::{self, BodyFault, Filled, Misplaced, SecretTable};
 
 /// A request in which secrets are in the place of their placeholders, and what its answer is searched by.
@@ -62,24 +63,38 @@ fn noted(session: &Session, asked: &Asked, in_body: &Filled, in_head: &Filled) -
     !names.is_empty()
 }
 
+/// What an answer is searched by, and whether its request holds a secret.
+pub(super) type Searched<'a> = (&'a SecretTable, bool);
+
 /// Searches an answer for secrets, as it streams.
 pub(super) fn scan(
     session: &Session,
     asked: &Asked,
-    (table, filled): (&SecretTable, bool),
+    searched: Searched<'_>,
     response: Response<Body>,
 ) -> Result<Response<Body>, Fault> {
-    let scanner = table.scanner();
-    let place = format!("{}:{}", asked.place.host, asked.place.port);
-    let proxy = Arc::clone(&session.proxy);
-    let said = move |why: &dyn std::fmt::Display| {
-        proxy.events.happened("secret-echoed", &format_args!("the answer of {place} was ended: {why}"));
-    };
-    if let Err(echoed) = scanner.head(response.headers(), filled) {
-        said(&echoed);
-        return Err((StatusCode::BAD_GATEWAY, "secret_echoed", Refusal::new(echoed.to_string())));
-    }
-    Ok(response.map(|body| scanner.body(body, move || said(&"it sends a secret back"))))
+    scan_head(session, asked, searched, response.headers())?;
+    let (proxy, place) = (Arc::clone(&session.proxy), asked.place.clone());
+    let echoed = move || echo(&proxy, &place, &"it sends a secret back");
+    Ok(response.map(|body| searched.0.scanner().body(body, echoed)))
+}
+
+/// Searches the head of an answer.
+pub(super) fn scan_head(
+    session: &Session,
+    asked: &Asked,
+    (table, filled): Searched<'_>,
+    headers: &HeaderMap,
+) -> Result<(), Fault> {
+    table.scanner().head(headers, filled).map_err(|echoed| {
+        echo(&session.proxy, &asked.place, &echoed);
+        (StatusCode::BAD_GATEWAY, "secret_echoed", Refusal::new(echoed.to_string()))
+    })
+}
+
+fn echo(proxy: &Proxy, place: &Place, why: &dyn std::fmt::Display) {
+    let Place { host, port } = place;
+    proxy.events.happened("secret-echoed", &format_args!("the answer of {host}:{port} was ended: {why}"));
 }
 
 impl Brokered {

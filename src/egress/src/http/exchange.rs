@@ -93,8 +93,7 @@ async fn carry(
         proxy.admit(&session.who, &asked.place, session.address, Some(seen), session.granted).await;
     let admitted = admitted.map_err(|refusal| (StatusCode::FORBIDDEN, "egress_denied", refusal))?;
     if asked.kind == Kind::Upgrade {
-        let why = "WebSockets are not carried yet";
-        return Err((StatusCode::FORBIDDEN, "egress_denied", Refusal::new(why)));
+        return super::websocket::open(session, asked, admitted, request).await;
     }
     let outgoing = toward_server(session, &asked, &admitted, request)?;
     let (outgoing, searched) = brokered::fill(session, &asked, &admitted, outgoing).await?.split();
@@ -248,6 +247,8 @@ pub(super) fn failure(error: &DialError) -> Fault {
 pub(super) async fn forbidden(session: Arc<Session>, asked: Arc<Asked>, granted: bool) {
     let proxy = &session.proxy;
     let mut changes = proxy.live.changes();
+    // What changed since the request was decided counts, too.
+    changes.mark_changed();
     loop {
         if changes.changed().await.is_err() {
             return;

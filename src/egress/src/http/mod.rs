@@ -3,12 +3,14 @@
 
 mod brokered;
 mod exchange;
+pub mod frames;
 mod headers;
 mod page;
 mod route;
 mod serve;
 mod stream;
 mod upstream;
+mod websocket;
 
 pub use page::{page, refuse};
 pub(crate) use serve::first_host;

@@ -1,5 +1,12 @@
 //! A proxy over real sockets of 127.0.0.1, and a world outside that is at the same place under public addresses.
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(
+    dead_code,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_debug_implementations,
+    reason = "tests; each uses a part"
+)]
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

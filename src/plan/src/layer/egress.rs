@@ -82,8 +82,13 @@ fn variables(tenant: &Tenant) -> Vec<(&'static str, String)> {
         ("NODE_USE_ENV_PROXY", "1".to_owned()),
     ];
     if tenant.egress.as_ref().is_some_and(|egress| egress.authority.is_some()) {
-        let bundles =
-            ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO"];
+        let bundles = [
+            "NODE_EXTRA_CA_CERTS",
+            "SSL_CERT_FILE",
+            "CURL_CA_BUNDLE",
+            "REQUESTS_CA_BUNDLE",
+            "GIT_SSL_CAINFO",
+        ];
         variables.extend(bundles.map(|name| (name, delivery::AUTHORITIES.to_owned())));
     }
     variables

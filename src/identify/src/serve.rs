@@ -1,0 +1,138 @@
+//! The program: answers proxies, a line for a line, and ends when nobody has asked for a while.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use listenfd::ListenFd;
+use model::Exit;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::{Tree, holders, tenant_of};
+
+/// Milliseconds without a question, before the program ends.
+const IDLE: u16 = 60_000;
+/// Connections at once.
+const AT_ONCE: usize = 16;
+/// How long a connection may be silent, and bytes of a question.
+const SILENT: Duration = Duration::from_secs(5);
+const MOST: u64 = 64;
+/// Questions of one connection.
+const QUESTIONS: usize = 64;
+
+/// Runs until nobody asks any more.
+#[must_use]
+pub fn run() -> Exit {
+    match listener().and_then(|listener| serve(&listener)) {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            say(&format_args!("{error}"));
+            Exit::Os
+        }
+    }
+}
+
+fn say(what: &dyn std::fmt::Display) {
+    // Nobody is left to tell if standard error is gone.
+    drop(writeln!(io::stderr(), "{what}"));
+}
+
+fn listener() -> io::Result<UnixListener> {
+    const HOW: &str =
+        "tenant-identify is started by tenant-identify.socket only: systemctl start tenant-identify.socket";
+    let mut given = ListenFd::from_env();
+    if given.len() != 1 {
+        return Err(io::Error::other(HOW));
+    }
+    given.take_unix_listener(0)?.ok_or_else(|| io::Error::other(HOW))
+}
+
+fn serve(listener: &UnixListener) -> io::Result<()> {
+    let busy = Arc::new(AtomicUsize::new(0));
+    listener.set_nonblocking(true)?;
+    loop {
+        let ready = poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], PollTimeout::from(IDLE));
+        match ready {
+            Ok(0) if busy.load(Ordering::Acquire) == 0 => return Ok(()),
+            Ok(0) | Err(nix::Error::EINTR) => continue,
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error),
+        };
+        if busy.fetch_add(1, Ordering::AcqRel) >= AT_ONCE {
+            // The proxy refuses the connection, and its program tries again.
+            busy.fetch_sub(1, Ordering::AcqRel);
+            continue;
+        }
+        let done = Arc::clone(&busy);
+        std::thread::spawn(move || {
+            if let Err(error) = answer_all(stream) {
+                say(&error);
+            }
+            done.fetch_sub(1, Ordering::AcqRel);
+        });
+    }
+}
+
+fn answer_all(stream: UnixStream) -> io::Result<()> {
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(SILENT))?;
+    stream.set_write_timeout(Some(SILENT))?;
+    let tenant = tenant_of(&stream).map_err(io::Error::other)?;
+    let tree = Tree::host();
+    let mut out = stream.try_clone()?;
+    let mut input = BufReader::new(stream);
+    for _ in 0..QUESTIONS {
+        let mut line = String::new();
+        if (&mut input).take(MOST).read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let Some(inode) = question(&line) else {
+            return Err(io::Error::other(format!("the proxy of {tenant} asks what is no question")));
+        };
+        let mut answer = match holders(&tree, &tenant, inode) {
+            Ok(holders) => serde_json::json!({ "holders": holders }),
+            Err(error) => serde_json::json!({ "error": error.to_string() }),
+        }
+        .to_string();
+        answer.push('\n');
+        out.write_all(answer.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// `inode N`.
+fn question(line: &str) -> Option<u64> {
+    let digits = line.strip_prefix("inode ")?.strip_suffix('\n')?;
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|inode| plain && *inode > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::question;
+
+    #[test]
+    fn there_is_one_question() {
+        assert_eq!(question("inode 42\n"), Some(42));
+        for line in [
+            "inode 42",
+            "inode \n",
+            "inode 0\n",
+            "inode +1\n",
+            "inode 1 \n",
+            "inode 99999999999999999999\n",
+            "pid 1\n",
+            "",
+        ] {
+            assert_eq!(question(line), None, "{line:?}");
+        }
+    }
+}
