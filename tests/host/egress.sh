@@ -275,7 +275,7 @@ secret_there() {
 }
 secret_gone() {
     usual | egress_set alpha
-    tenantctl secret remove alpha api-token --yes || tenantctl secret remove alpha api-token
+    tenantctl secret remove alpha api-token
 }
 
 test_a_placeholder_becomes_the_secret_at_its_own_host_and_nowhere_else() {
@@ -284,9 +284,9 @@ test_a_placeholder_becomes_the_secret_at_its_own_host_and_nowhere_else() {
     secret_there
     mark=$(log_mark web)
     direct alpha -o /dev/null -H 'Authorization: Bearer tenantd:secret:api-token' https://api.example.com/v1/x || true
-    direct alpha -o /dev/null -H 'X-Key: openshell:resolve:env:api-token' https://api.example.com/v1/x || true
+    direct alpha -o /dev/null -H 'X-Key: openshell:resolve:env:API_TOKEN' https://api.example.com/v1/x || true
     assert_match "$(log_since web "$mark")" "Bearer $TOKEN"
-    assert_match "$(log_since web "$mark")" "\"X-Key\", \"$TOKEN\""
+    assert_match "$(log_since web "$mark")" "\"[Xx]-[Kk]ey\", \"$TOKEN\""
     mark=$(log_mark web)
     assert_eq "$(code direct alpha -H 'Authorization: Bearer tenantd:secret:api-token' https://sse.example.com/status/200)" 403
     assert_eq "$(code by_proxy alpha -H 'Authorization: Bearer tenantd:secret:api-token' http://allowed.example.com/)" 403
@@ -347,7 +347,8 @@ test_the_proxy_stops_with_its_tenant() {
     later tenantctl start beta
     assert_eq "$(code direct beta https://allowed.example.com/)" 200
     assert_ok tenantctl stop beta
-    assert_eq "$(systemctl is-active tenant-egress@beta.service tenant-egress@beta.socket | sort -u)" inactive
+    stopped() { [ "$(systemctl is-active tenant-egress@beta.service tenant-egress@beta.socket | sort -u)" = inactive ]; }
+    eventually 10 stopped
 }
 
 test_a_deleted_tenant_leaves_nothing_of_its_proxy() {

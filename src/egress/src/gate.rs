@@ -109,6 +109,10 @@ impl Who {
         if !snapshot.policy.needs_binary(host) {
             return Ok(self.programs.get().map_or(&[], Vec::as_slice));
         }
+        self.identified(proxy).await
+    }
+
+    async fn identified(&self, proxy: &Proxy) -> Result<&[Vec<String>], IdentityError> {
         let asked = self.programs.get_or_try_init(|| proxy.identity.programs(self.owner.inode)).await?;
         Ok(asked)
     }
@@ -167,12 +171,7 @@ impl Proxy {
         let address = address.filter(|address| !stands_in(*address));
         let snapshot =
             self.live.now().ok_or_else(|| Refusal::new("there is no policy, and nothing is allowed"))?;
-        let programs = who.programs(self, &snapshot, &place.host).await;
-        let programs = programs.map_err(|error| {
-            tracing::warn!("{error}");
-            Refusal::new("which program connects cannot be told, and the policy depends on it")
-        })?;
-        let ruling = rule(&snapshot, programs, place, address, seen.map(|seen| seen.exchange));
+        let ruling = self.ruled(who, &snapshot, place, address, seen.as_ref(), granted).await?;
         let event = |decision| Event { decision, place, seen: seen.as_ref(), ruling: &ruling };
         self.learn(&snapshot, place, address, seen.as_ref(), &ruling);
         let admitted = match ruling.verdict {
@@ -215,6 +214,34 @@ impl Proxy {
         });
         self.events.decided(&snapshot, &event(if admitted.is_ok() { "allow" } else { "deny" }));
         admitted.map(|asked| Admitted { ruling, asked })
+    }
+
+    async fn ruled(
+        &self,
+        who: &Who,
+        snapshot: &Snapshot,
+        place: &Place,
+        address: Option<IpAddr>,
+        seen: Option<&Seen<'_>>,
+        granted: bool,
+    ) -> Result<Ruling, Refusal> {
+        let programs = who.programs(self, snapshot, &place.host).await;
+        let programs = programs.map_err(|error| {
+            tracing::warn!("{error}");
+            Refusal::new("which program connects cannot be told, and the policy depends on it")
+        })?;
+        let exchange = seen.map(|seen| seen.exchange);
+        let ruling = rule(snapshot, programs, place, address, exchange);
+        let learns = snapshot.learn_until.is_some_and(|end| unix_now() < end);
+        let shown = ruling.verdict == Verdict::Ask && !granted || ruling.verdict == Verdict::Deny && learns;
+        if !shown || !programs.is_empty() {
+            return Ok(ruling);
+        }
+        // Whoever is asked sees which program it is, and approves for that one.
+        match who.identified(self).await {
+            Ok(programs) => Ok(rule(snapshot, programs, place, address, exchange)),
+            Err(_) => Ok(ruling),
+        }
     }
 
     /// Whether what was admitted may still go on under the newest policy.

@@ -51,9 +51,6 @@ pub fn read(bytes: &[u8]) -> Head {
     if request.method != Some("CONNECT") {
         return Head::Request;
     }
-    if request.version != Some(1) {
-        return Head::No("a tunnel is asked for by HTTP/1.1");
-    }
     let Some(place) = request.path.and_then(authority) else {
         return Head::No("CONNECT names a host and a port, as example.com:443");
     };

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::egress::SecretUse;
 use policy::{Host, Verdict};
 use tokio::io::AsyncWriteExt as _;
 
@@ -106,7 +107,8 @@ impl Passage {
         let Ok((admitted, addresses)) = self.admit(proxy, &client).await else {
             return refuse_tls(&mut client).await;
         };
-        if admitted.ruling.verdict == Verdict::Inspect {
+        // Where a secret belongs, requests are looked at, or its placeholder would go out.
+        if admitted.ruling.verdict == Verdict::Inspect || has_secrets(proxy, &self.place) {
             self.admitted = Some((admitted, addresses));
             return http::terminated(proxy, client, self).await;
         }
@@ -218,6 +220,11 @@ impl Passage {
             }
         }
     }
+}
+
+fn has_secrets(proxy: &Proxy, place: &Place) -> bool {
+    let here = |one: &SecretUse| one.port == place.port && Host::parse(&one.host).as_ref() == Ok(&place.host);
+    proxy.live.now().is_some_and(|snapshot| snapshot.file.secrets.iter().any(here))
 }
 
 /// Whether the name in TLS is the host's; an address has none.
