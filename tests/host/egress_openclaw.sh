@@ -66,7 +66,7 @@ chat() { python3 "$HERE/chat.py" acme say "$@"; }
 field() { tenantctl status acme --json | json "it$1"; }
 node() { in_cell acme /run/tenantd/runtime/node/bin/node -e "$@"; }
 # about HOST: number of the question about it; the gateway itself raises others
-about() { tenantctl approvals list --json | json "next(q['number'] for q in it if q['tenant'] == 'acme' and q['destination']['host'] == '$1' and q['state'] == 'waiting')"; }
+about() { tenantctl approvals list --json | json "next(str(q['number']) + '-' + q['digest'] for q in it if q['tenant'] == 'acme' and q['destination']['host'] == '$1' and q['state'] == 'waiting')"; }
 
 test_the_gateway_talks_to_its_model_with_a_key_that_it_does_not_have() {
     local mark hex
@@ -94,7 +94,7 @@ test_a_tool_that_reaches_for_what_is_not_listed_is_held_until_somebody_answers()
     eventually 60 about other.example.com
     number=$(about other.example.com)
     assert_match "$(tenantctl approvals list --json)" '/usr/bin/curl'
-    assert_ok tenantctl approvals approve "$number" --reason 'a test'
+    assert_ok tenantctl approvals approve "$number" --because 'a test'
     eventually 90 test -e "$said"
     assert_match "$(cat "$said")" 'tool said <.*hello from other.example.com'
 }

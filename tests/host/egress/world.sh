@@ -216,11 +216,13 @@ question() {
     eventually 10 asked "$1"
     tenantctl approvals list --json | json "json.dumps(next(q for q in it if q['tenant'] == '$1' and q['state'] == 'waiting'))"
 }
+# named: as a question is named in an answer: its number, and what tells whether it has changed.
+named() { json 'str(it["number"]) + "-" + it["digest"]'; }
 # answer TENANT approve|deny [OPTION…]: the one question that waits.
 answer() {
-    local number
-    number=$(question "$1" | json 'it["number"]')
-    tenantctl approvals "$2" "$number" --reason 'a test' "${@:3}"
+    local name
+    name=$(question "$1" | named)
+    tenantctl approvals "$2" "$name" --because 'a test' "${@:3}"
 }
 # held FILE CMD…: CMD in the background, its output and then its status in FILE.
 held() {
