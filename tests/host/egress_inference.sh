@@ -75,7 +75,7 @@ post() { # PATH BODY [OPTION…]
     direct alpha -N "$INSIDE$1" -H 'Content-Type: application/json' -H 'Authorization: Bearer nothing' -d "$2" "${@:3}"
 }
 chat() { post /v1/chat/completions "$(body "${1:-parrot}" "${2:-false}")" "${@:3}"; }
-chat_code() { chat "$@" -o /dev/null -w '%{http_code}' 2>/dev/null || true; }
+chat_code() { chat "${1:-parrot}" "${2:-false}" "${@:3}" -o /dev/null -w '%{http_code}' 2>/dev/null || true; }
 message() { post /v1/messages "$(body "${1:-claude-small}" "${2:-false}")" "${@:3}"; }
 used() { # FIELD: of all days and models of alpha
     tenantctl usage alpha --json | json "sum(u['$1'] for t in it for day in t['usage']['days'].values() for models in day.values() for u in models.values())"

@@ -42,16 +42,14 @@ pub fn tenant_of(stream: &impl AsFd) -> Result<TenantId, PeerError> {
     unit(&text).ok_or(PeerError::Elsewhere(pid))
 }
 
-/// The tenant of a `/proc/PID/cgroup`. Only systemd makes groups directly below slices; below a service, a tenant might.
+/// The tenant of a `/proc/PID/cgroup`: of the one hierarchy that systemd has its units in (cgroup2). Only the unit itself in the slice of
+/// its own tenant counts: below a service, a tenant might make groups of any name.
 fn unit(text: &str) -> Option<TenantId> {
-    let named = text.lines().find_map(|line| line.split_once(":name=systemd:").map(|(_, path)| path));
-    let path = named.or_else(|| text.lines().find_map(|line| line.strip_prefix("0::")))?;
-    let (slices, service) = path.strip_prefix('/')?.rsplit_once('/')?;
-    if !slices.split('/').all(|slice| slice.ends_with(".slice")) {
-        return None;
-    }
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let (slices, service) = path.rsplit_once('/')?;
     let name = service.strip_prefix("tenant-egress@")?.strip_suffix(".service")?;
-    TenantId::from_system_name(name).ok()
+    let id = TenantId::from_system_name(name).ok()?;
+    (slices == format!("tenants.slice/{}", id.slice())).then_some(id)
 }
 
 #[cfg(test)]
@@ -59,26 +57,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_unit_is_known_by_systemds_own_group_only() {
-        let acme = Some(TenantId::parse("acme").unwrap());
-        let unit = |path: &str| unit(&format!("0::{path}\n"));
-        assert_eq!(unit("/tenants.slice/tenants-acme.slice/tenant-egress@acme.service"), acme);
-        for path in [
-            "/",
+    fn only_the_unit_in_its_own_slice_is_a_proxy() {
+        let of = |text: &str| unit(text).map(|id| id.to_string());
+        let own = "0::/tenants.slice/tenants-acme_corp.slice/tenant-egress@acme_corp.service\n";
+        assert_eq!(of(own).as_deref(), Some("acme-corp"));
+        // In a container on a host with older hierarchies.
+        assert_eq!(of(&format!("9:name=systemd:/\n2:cpu:/\n{own}")).as_deref(), Some("acme-corp"));
+        for text in [
             "",
-            "/tenant-egress@acme.service",
-            "/a.slice/tenant-egress@.service",
-            "/a.slice/tenant-egress@Acme.service",
-            "/a.slice/openclaw@x.service/tenant-egress@acme.service",
-            "/a.slice/tenant-egress@acme.service/sub",
-            "/user.slice/user-1000.slice/user@1000.service/app.slice/tenant-egress@acme.service",
-            "/a.slice/tenant-egress@../x.service",
+            "0::/\n",
+            "0::/tenants.slice/tenants-acme.slice/tenant@acme.service\n",
+            "0::/tenants.slice/tenants-beta.slice/tenant-egress@acme.service\n",
+            "0::/system.slice/tenant-egress@acme.service\n",
+            "0::/tenants.slice/tenants-acme.slice/tenant-egress@acme.service/sub\n",
+            "0::/tenants.slice/tenants-acme.slice/tenant@acme.service/tenant-egress@acme.service\n",
+            "0::/user.slice/tenants.slice/tenants-acme.slice/tenant-egress@acme.service\n",
+            "0::/tenants.slice/tenants-a.slice/tenant-egress@../x.service\n",
+            "1:name=systemd:/tenants.slice/tenants-acme.slice/tenant-egress@acme.service\n",
         ] {
-            assert_eq!(unit(path), None, "{path}");
+            assert_eq!(of(text), None, "{text}");
         }
-        assert_eq!(unit("/a.slice/tenant-egress@a_b.service"), Some(TenantId::parse("a-b").unwrap()));
-        let hybrid = "2:cpu:/\n1:name=systemd:/a.slice/tenant-egress@acme.service\n0::/a.slice/tenant-egress@acme.service\n";
-        assert_eq!(super::unit(hybrid), acme);
     }
 
     #[test]

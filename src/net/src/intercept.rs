@@ -5,12 +5,11 @@
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 
-use model::Network;
+use model::{HostLink, Network};
 use model::egress::TRANSPARENT_PORT;
 use nix::errno::Errno;
 
 use crate::error::Error;
-use crate::message::LOOPBACK_INDEX;
 use crate::nft::{self, CREATE, NEW_CHAIN, NEW_OBJECT, NEW_RULE, NEW_TABLE, attribute, nested, text};
 use crate::route;
 
@@ -29,10 +28,10 @@ const NOWHERE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
 /// Puts the rules into the namespace that the calling thread is in.
 pub fn put(network: &Network) -> Result<(), Error> {
     let mut netlink = nft::open()?;
-    let own = network.link.tenant_address;
+    let link = &network.link;
     let tcp = [expression("meta", &[number(1, REGISTER), number(2, 16)]), compare(0, &[6])].concat();
-    let redirect = [leaves(own), tcp, redirect()].concat();
-    let refuse = [leaves(own), count(), reject()].concat();
+    let redirect = [leaves(link), tcp, redirect()].concat();
+    let refuse = [leaves(link), count(), reject()].concat();
     let requests = [
         (NEW_TABLE, text(1, TABLE)),
         (NEW_OBJECT, [text(1, TABLE), text(2, COUNTER), number(3, 1), nested(4, &[])].concat()),
@@ -70,10 +69,10 @@ pub fn check() -> Result<(), Error> {
     }
 }
 
-/// Matches what leaves by the loopback for an address that is not the namespace's own.
-fn leaves(own: Ipv4Addr) -> Vec<u8> {
-    let destination =
-        expression("payload", &[number(1, REGISTER), number(2, 1), number(3, 16), number(4, 4)]);
+/// Matches what goes to an address that is neither the namespace's own nor the bridge's, whatever link a program binds itself to. The
+/// bridge is answered; what is sent there unasked is the fence's matter.
+fn leaves(link: &HostLink) -> Vec<u8> {
+    let destination = || expression("payload", &[number(1, REGISTER), number(2, 1), number(3, 16), number(4, 4)]);
     let mask = [
         number(1, REGISTER),
         number(2, REGISTER),
@@ -82,11 +81,9 @@ fn leaves(own: Ipv4Addr) -> Vec<u8> {
         nested(5, &attribute(1, &[0; 4])),
     ];
     [
-        expression("meta", &[number(1, REGISTER), number(2, 5)]),
-        compare(0, &LOOPBACK_INDEX.to_ne_bytes()),
-        destination.clone(),
-        compare(1, &own.octets()),
-        destination,
+        destination(),
+        compare(1, &link.tenant_address.octets()),
+        compare(1, &link.bridge_address.octets()),
         expression("bitwise", &mask),
         compare(1, &[127, 0, 0, 0]),
     ]

@@ -27,7 +27,7 @@ const FIRST_DEAD_GROUP: u32 = 0x7464_0000;
 /// seconds, and a message per bridge would take twice as long.
 const DEAD_GROUPS: u32 = 32;
 /// Index of the loopback link in any namespace.
-pub const LOOPBACK_INDEX: u32 = 1;
+const LOOPBACK_INDEX: u32 = 1;
 /// Index of `eth0` in the tenant's namespace.
 pub const INSIDE_INDEX: u32 = 2;
 const PREFIX: u8 = 30;

@@ -18,7 +18,6 @@ use tokio::time::timeout;
 use super::desk::{Answers, Put};
 use super::destination::{line, normal};
 use super::now;
-use super::peer::peer;
 use crate::failure::Failure;
 use crate::journal::lock;
 use crate::run::blocking;
@@ -90,7 +89,7 @@ async fn accept(listener: UnixListener, service: Arc<Service>) {
                 continue;
             }
         };
-        let Some(tenant) = peer(&stream) else {
+        let Ok(tenant) = identify::tenant_of(&stream) else {
             tracing::warn!("somebody else than an egress proxy asked at the ask socket");
             continue;
         };

@@ -10,7 +10,6 @@ mod destination;
 mod explain;
 mod file;
 mod learning;
-mod peer;
 mod render;
 mod scope;
 mod store;
