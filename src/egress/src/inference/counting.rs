@@ -38,6 +38,8 @@ struct Counting {
     body: Option<Body>,
     charge: Charge,
     state: State,
+    /// Bytes that are still to come, of a body that tells. Whoever sends such a body on does not ask for its end.
+    left: Option<u64>,
     /// Passed on by itself at the end.
     last: Option<Bytes>,
     _place: OwnedSemaphorePermit,
@@ -50,7 +52,8 @@ pub(super) fn counted(body: Body, charge: Charge, reading: &Reading, place: Owne
         Reading::Whole => State::Whole(Vec::new()),
         Reading::Nothing => State::Unread,
     };
-    Counting { body: Some(body), charge, state, last: None, _place: place }.boxed_unsync()
+    let left = body.size_hint().exact();
+    Counting { body: Some(body), charge, state, left, last: None, _place: place }.boxed_unsync()
 }
 
 impl Counting {
@@ -151,8 +154,15 @@ impl HttpBody for Counting {
                 }
                 Some(Ok(frame)) => {
                     let Ok(data) = frame.into_data() else { continue };
+                    let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+                    this.left = this.left.map(|left| left.saturating_sub(length));
                     match this.passes(data) {
                         Some(data) if data.is_empty() => {}
+                        Some(data) if this.left == Some(0) && !matches!(this.state, State::Events { .. }) => {
+                            this.body = None;
+                            this.ends();
+                            return Poll::Ready(Some(Ok(Frame::data(data))));
+                        }
                         Some(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
                         None => {
                             this.body = None;

@@ -176,3 +176,15 @@ async fn the_list_of_models_is_the_tenants() {
     let list: Value = serde_json::from_str(&read(world.route.serve(request, &dial).await).await.1).unwrap();
     assert_eq!((dial.hosts(), &list["has_more"]), (vec!["claude.example".to_owned()], &json!(false)));
 }
+
+/// Who sends an answer of a known length on asks for no more than its last byte.
+#[tokio::test]
+async fn a_whole_answer_is_counted_when_its_last_byte_has_passed() {
+    let world = World::new(Budget::default());
+    let dial = upstreams(|_| chat(7, 3));
+    let mut body = world.post("/v1/chat/completions", &hello("gpt-5"), &dial).await.into_body();
+    let frame = body.frame().await.unwrap().unwrap();
+    assert!(frame.into_data().unwrap().ends_with(b"}"));
+    drop(body);
+    assert_eq!(world.today("one", "gpt-5"), Used { requests: 1, input: 7, output: 3, money: 13 });
+}
