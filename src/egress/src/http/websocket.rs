@@ -99,7 +99,7 @@ async fn carry(
     let code = tokio::select! {
         code = up(&session, &asked, &admitted, &mut client_read, server_write) => code,
         code = down(server_read, &mut client_write, messages.then_some(&mut sent)) => code,
-        () = exchange::forbidden(Arc::clone(&session), Arc::clone(&asked), admitted.asked) => Some(POLICY),
+        () = exchange::forbidden(Arc::clone(&session), Arc::clone(&asked), admitted.asked.clone()) => Some(POLICY),
     };
     if let Some(code) = code.filter(|_| messages && sent.between()) {
         let [high, low] = code.to_be_bytes();
@@ -145,7 +145,7 @@ async fn up(
                 let seen = Seen { exchange: asked.exchange(Kind::Message), raw: &asked.raw };
                 let decided = session
                     .proxy
-                    .admit(&session.who, &asked.place, session.address, Some(seen), admitted.asked)
+                    .admit(&session.who, &asked.place, session.address, Some(seen), &admitted.asked)
                     .await;
                 if decided.is_err() {
                     return Some(POLICY);
