@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, UPGRADE,
+};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use policy::Kind;
@@ -35,6 +37,19 @@ pub(super) async fn open(
     if *request.method() != Method::GET {
         return Err((StatusCode::BAD_REQUEST, "malformed", Refusal::new("a WebSocket is opened by GET")));
     }
+    // What a server would skip as a body, the proxy would follow as frames.
+    if !request.body().is_end_stream() || request.headers().contains_key(CONTENT_LENGTH) {
+        return Err((
+            StatusCode::BAD_REQUEST,
+            "malformed",
+            Refusal::new("a WebSocket is opened without a body"),
+        ));
+    }
+    // It outlives the connection that it came on, and with it the place that this one had.
+    let place = Arc::clone(&session.proxy.websockets).try_acquire_owned().map_err(|_| {
+        let refusal = Refusal::new("too many WebSockets are open");
+        (StatusCode::SERVICE_UNAVAILABLE, "too_many", refusal)
+    })?;
     let client = hyper::upgrade::on(&mut request);
     let mut outgoing = exchange::toward_server(session, &asked, &admitted, request)?;
     *outgoing.body_mut() = body::empty();
@@ -69,7 +84,7 @@ pub(super) async fn open(
     let session = Arc::clone(session);
     tokio::spawn(async move {
         carry(session, Arc::new(asked), admitted, client, server).await;
-        drop(busy);
+        drop((busy, place));
     });
     Ok(Response::from_parts(head, body::empty()))
 }
