@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use policy::Host;
+use policy::{Host, Listing};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
@@ -66,6 +66,15 @@ impl Proxy {
             Host::Address(address) => return Ok(vec![*address]),
             Host::Name(name) => name,
         };
+        let snapshot =
+            self.live.now().ok_or_else(|| Refusal::new("there is no policy, and nothing is allowed"))?;
+        if let Listing::Pattern(suffix) = snapshot.policy.listing(&place.host) {
+            if !self.queries.may_name(suffix, &place.host) {
+                self.events
+                    .happened("dns-tunnel", &format_args!("too many names below {suffix} in a minute"));
+                return Err(Refusal::new("too many names are looked up: try again in a minute"));
+            }
+        }
         if !self.queries.may_look_up() {
             self.events.happened("lookups-refused", &"too many names are looked up");
             return Err(Refusal::new("too many names are looked up: try again in a second"));

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::connect;
-use crate::gate::{self, Place, Refusal, Who};
+use crate::gate::{self, Granted, Place, Refusal, Who};
 use crate::head::{self, Head};
 use crate::http;
 use crate::passage::{self, Passage};
@@ -95,7 +95,7 @@ async fn not_denied(proxy: &Proxy, passage: &Passage) -> Result<(), Refusal> {
     let programs = programs.map_err(|_| Refusal::new("which program connects cannot be told"))?;
     if gate::rule(&snapshot, programs, &passage.place, None, None).verdict == Verdict::Deny {
         // The event and the sentence of a refusal.
-        return proxy.admit(&passage.who, &passage.place, None, None, false).await.map(|_| ());
+        return proxy.admit(&passage.who, &passage.place, None, None, &Granted::default()).await.map(|_| ());
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! The decision about a connection or a request, and what it takes to come to it: the programs, the question, the rate.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::egress::{AnswerVerdict, AskedExchange, AskedKind, Destination};
 use policy::{Decision, Exchange, Host, Kind, Protocol, Reach, Reason, Request, Terms, Verdict};
@@ -67,7 +69,47 @@ pub struct Admitted {
     /// By what.
     pub ruling: Ruling,
     /// Whether somebody was asked: it then goes on as long as nothing refuses it.
-    pub asked: bool,
+    pub asked: Granted,
+}
+
+/// Somebody's yes to one question. It stands in for the policy until the policy says yes itself, by an approval that holds: from then on
+/// the approval's end is the end of this, too.
+#[derive(Clone, Debug, Default)]
+pub struct Granted(Arc<AtomicBool>);
+
+impl Granted {
+    /// Somebody said yes, or nobody was asked.
+    #[must_use]
+    pub fn new(yes: bool) -> Self {
+        Self(Arc::new(AtomicBool::new(yes)))
+    }
+
+    /// Whether it holds.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The policy decides so now.
+    fn seen(&self, verdict: Verdict) {
+        if verdict == Verdict::Allow {
+            self.0.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a request goes on that the policy decides so now.
+    #[must_use]
+    pub fn goes_on(&self, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Allow => {
+                self.seen(verdict);
+                true
+            }
+            Verdict::Ask => self.holds(),
+            // A request is never decided to be looked at.
+            Verdict::Inspect | Verdict::Deny => false,
+        }
+    }
 }
 
 /// It may not.
@@ -166,7 +208,7 @@ impl Proxy {
         place: &Place,
         address: Option<IpAddr>,
         seen: Option<Seen<'_>>,
-        granted: bool,
+        granted: &Granted,
     ) -> Result<Admitted, Refusal> {
         let address = address.filter(|address| !stands_in(*address));
         let snapshot =
@@ -175,17 +217,20 @@ impl Proxy {
         let event = |decision| Event { decision, place, seen: seen.as_ref(), ruling: &ruling };
         self.learn(&snapshot, place, address, seen.as_ref(), &ruling);
         let admitted = match ruling.verdict {
-            Verdict::Allow | Verdict::Inspect => Ok(false),
+            Verdict::Allow | Verdict::Inspect => {
+                granted.seen(ruling.verdict);
+                Ok(Granted::default())
+            }
             Verdict::Deny => {
                 Err(Refusal { message: sentence(place, &ruling), rule: ruling.rule.clone(), request: None })
             }
-            Verdict::Ask if granted => Ok(true),
+            Verdict::Ask if granted.holds() => Ok(granted.clone()),
             Verdict::Ask => {
                 self.events.decided(&snapshot, &event("ask"));
                 let question = destination(place, address, seen.as_ref(), &ruling);
                 let answer = self.asker.ask(question, &snapshot.file.asking).await;
                 match answer.verdict {
-                    AnswerVerdict::Allow => Ok(true),
+                    AnswerVerdict::Allow => Ok(Granted::new(true)),
                     AnswerVerdict::Deny
                     | AnswerVerdict::Expired
                     | AnswerVerdict::Refused
@@ -255,11 +300,9 @@ impl Proxy {
         let Some(snapshot) = self.live.now() else { return false };
         let Ok(programs) = who.programs(self, &snapshot, &place.host).await else { return false };
         match rule(&snapshot, programs, place, address, None).verdict {
-            Verdict::Allow => true,
             // What was passed through unseen cannot be looked at any more.
             Verdict::Inspect => admitted.ruling.verdict == Verdict::Inspect,
-            Verdict::Ask => admitted.asked,
-            Verdict::Deny => false,
+            verdict @ (Verdict::Allow | Verdict::Ask | Verdict::Deny) => admitted.asked.goes_on(verdict),
         }
     }
 
@@ -268,7 +311,7 @@ impl Proxy {
         &self,
         who: &Who,
         place: &Place,
-        asked: bool,
+        admitted: &Admitted,
         all: &[IpAddr],
     ) -> Result<Vec<SocketAddr>, Refusal> {
         let snapshot =
@@ -276,8 +319,10 @@ impl Proxy {
         let programs = who.programs(self, &snapshot, &place.host).await;
         let programs = programs.map_err(|_| Refusal::new("which program connects cannot be told"))?;
         let open = |address: &IpAddr| match rule(&snapshot, programs, place, Some(*address), None).verdict {
-            Verdict::Allow | Verdict::Inspect => true,
-            Verdict::Ask => asked,
+            Verdict::Allow => true,
+            // Rules about this address are not passed by because the name has none.
+            Verdict::Inspect => admitted.ruling.verdict == Verdict::Inspect,
+            Verdict::Ask => admitted.asked.holds(),
             Verdict::Deny => false,
         };
         let found: Vec<_> =

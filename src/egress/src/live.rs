@@ -40,6 +40,8 @@ pub struct Live {
 struct Seen {
     at: Option<Instant>,
     stamps: Option<[Stamp; 2]>,
+    /// What could not be read, and was told.
+    told: Option<[Stamp; 2]>,
     decided: u64,
 }
 
@@ -50,7 +52,7 @@ impl Live {
     /// Of the files in this directory.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
-        let seen = Mutex::new(Seen { at: None, stamps: None, decided: unix_now() });
+        let seen = Mutex::new(Seen { at: None, stamps: None, told: None, decided: unix_now() });
         let live = Self { directory, seen, current: watch::Sender::new(None) };
         live.look(Duration::ZERO);
         live
@@ -96,7 +98,17 @@ impl Live {
                 tracing::info!(TENANT = %snapshot.file.tenant, "the policy in {} is in force", self.directory.display());
                 self.current.send_replace(Some(Arc::new(snapshot)));
             }
-            Err(why) => {
+            // Whoever makes this program run out of descriptors must not keep a policy in force by it. What is cut then frees some.
+            Err(Unread::Now(why)) => {
+                seen.stamps = None;
+                if self.current.borrow().is_some() {
+                    self.current.send_replace(None);
+                }
+                if seen.told.replace(stamps) != Some(stamps) {
+                    tracing::error!("{why}; nothing is allowed until it can be read");
+                }
+            }
+            Err(Unread::Damaged(why)) => {
                 let rest = if self.current.borrow().is_some() {
                     "the last policy stays in force"
                 } else {
@@ -130,10 +142,27 @@ fn stamp(path: &Path) -> Stamp {
     Some((of.dev(), of.ino(), of.size(), of.mtime(), of.mtime_nsec(), of.ctime(), of.ctime_nsec()))
 }
 
-fn read(egress: &Path, approvals: &Path) -> Result<Snapshot, String> {
-    let text = bounded(egress)?.ok_or_else(|| format!("there is no {}", egress.display()))?;
-    let file: EgressFile = parse(egress, &text)?;
-    let approved = bounded(approvals)?.map(|text| parse::<ApprovalsFile>(approvals, &text)).transpose()?;
+/// Why a policy was not read.
+enum Unread {
+    /// There is none, or it cannot be read now.
+    Now(String),
+    /// It is none.
+    Damaged(String),
+}
+
+fn read(egress: &Path, approvals: &Path) -> Result<Snapshot, Unread> {
+    let none = || Unread::Now(format!("there is no {}", egress.display()));
+    let text = bounded(egress).map_err(Unread::Now)?.ok_or_else(none)?;
+    let approved = bounded(approvals).map_err(Unread::Now)?;
+    understand((egress, &text), (approvals, approved.as_deref())).map_err(Unread::Damaged)
+}
+
+fn understand(
+    (egress, text): (&Path, &str),
+    (approvals, approved): (&Path, Option<&str>),
+) -> Result<Snapshot, String> {
+    let file: EgressFile = parse(egress, text)?;
+    let approved = approved.map(|text| parse::<ApprovalsFile>(approvals, text)).transpose()?;
     if file.format != EGRESS_FORMAT || approved.as_ref().is_some_and(|file| file.format != APPROVALS_FORMAT) {
         return Err(format!("{} is of another format: is the package half upgraded?", egress.display()));
     }

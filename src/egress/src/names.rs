@@ -2,6 +2,7 @@
 //! nobody was asked about. Both tables are bounded; what was not used for longest goes first.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +18,7 @@ pub struct Names {
     tables: Mutex<Tables>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tables {
     clock: u64,
     pins: HashMap<String, (u64, Vec<IpAddr>)>,
@@ -99,6 +100,20 @@ impl Names {
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Tables {
+    /// Begins anywhere: a program may still know addresses from before this one was started, and must not find other names there.
+    fn default() -> Self {
+        let any = RandomState::new().hash_one(0) % u64::from(COUNT);
+        Self {
+            clock: 0,
+            pins: HashMap::new(),
+            stand_ins: HashMap::new(),
+            standing: HashMap::new(),
+            next: u32::try_from(any).unwrap_or(0),
+        }
     }
 }
 

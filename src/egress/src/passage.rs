@@ -9,7 +9,7 @@ use policy::{Host, Verdict};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::connect;
-use crate::gate::{Admitted, Place, Refusal, Who};
+use crate::gate::{Admitted, Granted, Place, Refusal, Who};
 use crate::hello::{self, ACCESS_DENIED, Hello, Read};
 use crate::http;
 use crate::proxy::Proxy;
@@ -151,15 +151,16 @@ impl Passage {
         if let Some(known) = self.admitted.take() {
             return Ok(known);
         }
+        let granted = Granted::default();
         let admitted = tokio::select! {
-            admitted = proxy.admit(&self.who, &self.place, self.address, None, false) => admitted?,
+            admitted = proxy.admit(&self.who, &self.place, self.address, None, &granted) => admitted?,
             () = gone(client) => return Err(Refusal::new("the client went away")),
         };
         let addresses = match self.address {
             Some(address) => vec![SocketAddr::new(address, self.place.port)],
             None => {
                 let found = proxy.look_up(&self.place).await?;
-                proxy.reachable(&self.who, &self.place, admitted.asked, &found).await?
+                proxy.reachable(&self.who, &self.place, &admitted, &found).await?
             }
         };
         Ok((admitted, addresses))

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
+
 use crate::ask::Asker;
 use crate::authority::Authority;
 use crate::broker::Broker;
@@ -15,6 +17,9 @@ use crate::live::Live;
 use crate::names::Names;
 use crate::network::Network;
 use crate::rates::Rates;
+
+/// WebSockets at once.
+const WEBSOCKETS: usize = 512;
 
 /// How long it waits for what.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +93,8 @@ pub struct Proxy {
     pub queries: crate::dns::Limits,
     /// Whether anything goes on.
     pub activity: Arc<Activity>,
+    /// Places of WebSockets.
+    pub websockets: Arc<Semaphore>,
     /// Its patience.
     pub patience: Patience,
 }
@@ -114,6 +121,7 @@ impl Proxy {
             rates: Rates::default(),
             queries: crate::dns::Limits::default(),
             activity: Arc::default(),
+            websockets: Arc::new(Semaphore::new(WEBSOCKETS)),
             patience,
         }))
     }

@@ -188,3 +188,15 @@ async fn heads_without_an_end_are_ended() {
     let slow = world.say("CONNECT a.example:443 HTTP/1.1\r\n").await;
     assert!(slow.starts_with("HTTP/1.1 400"), "{slow}");
 }
+
+#[tokio::test]
+async fn names_below_a_pattern_are_few_in_a_minute_for_tunnels_too() {
+    let world = World::new(&policy("deny", "      - {host: \"*.a.example\", ports: [5000]}"), None).await;
+    let mut refused = 0;
+    for number in 0..70 {
+        let (_, said) = world.connect(&format!("n{number}.a.example:5000")).await;
+        assert!(said.starts_with("HTTP/1.1 403"), "{said}");
+        refused = world.proxy.events.numbers.get("dns-tunnel");
+    }
+    assert_eq!(refused, 10);
+}

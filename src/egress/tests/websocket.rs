@@ -67,6 +67,20 @@ async fn a_message_is_carried_if_a_rule_allows_it_and_closes_the_socket_if_none_
 }
 
 #[tokio::test]
+async fn a_websocket_that_is_opened_with_a_body_is_refused() {
+    let world = World::new(&policy("deny", &rules(true)), None).await;
+    world.serve(80, server).await;
+    for body in ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "Content-Length: 0\r\n"] {
+        let (mut stream, _) = world.connect("a.example:80").await;
+        let head = OPEN.replacen("\r\n", &format!("\r\n{body}"), 1);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 400", "{body}");
+    }
+}
+
+#[tokio::test]
 async fn a_policy_that_forbids_a_websocket_ends_it() {
     let world = World::new(&policy("deny", &rules(true)), None).await;
     world.serve(80, server).await;

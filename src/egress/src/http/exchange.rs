@@ -8,7 +8,7 @@ use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use policy::{Exchange, Kind, Target, Verdict};
+use policy::{Exchange, Kind, Target};
 
 use super::route::{self, Fault};
 use super::stream::{Counted, Guarded};
@@ -16,7 +16,7 @@ use super::upstream::{Failed, Lease};
 use super::{brokered, headers, page, serve};
 use crate::body::Body;
 use crate::dial::{DialError, Server};
-use crate::gate::{self, Admitted, Place, Refusal, Seen, Who};
+use crate::gate::{self, Admitted, Granted, Place, Refusal, Seen, Who};
 use crate::proxy::Proxy;
 
 /// A client's connection.
@@ -30,7 +30,7 @@ pub(super) struct Session {
     /// Whether TLS ends here, and begins anew toward the server.
     pub(super) tls: bool,
     /// Whether somebody allowed the connection.
-    pub(super) granted: bool,
+    pub(super) granted: Granted,
     /// Bytes of bodies that the client sent.
     pub(super) sent: Arc<AtomicU64>,
 }
@@ -90,23 +90,28 @@ async fn carry(
     }
     let seen = Seen { exchange: asked.exchange(asked.kind), raw: &asked.raw };
     let admitted =
-        proxy.admit(&session.who, &asked.place, session.address, Some(seen), session.granted).await;
+        proxy.admit(&session.who, &asked.place, session.address, Some(seen), &session.granted).await;
     let admitted = admitted.map_err(|refusal| (StatusCode::FORBIDDEN, "egress_denied", refusal))?;
     if asked.kind == Kind::Upgrade {
         return super::websocket::open(session, asked, admitted, request).await;
     }
-    let outgoing = toward_server(session, &asked, &admitted, request)?;
-    let (outgoing, searched) = brokered::fill(session, &asked, &admitted, outgoing).await?.split();
     let asked = Arc::new(asked);
+    let forbidden = || Box::pin(forbidden(Arc::clone(session), Arc::clone(&asked), admitted.asked.clone()));
+    // A server may answer before it was told everything: what is still sent is held back by itself.
+    let outgoing = toward_server(session, &asked, &admitted, request)?;
+    let outgoing = outgoing.map(|body| match body.is_end_stream() {
+        true => body,
+        false => Guarded { body, forbidden: forbidden() }.boxed_unsync(),
+    });
+    let (outgoing, searched) = brokered::fill(session, &asked, &admitted, outgoing).await?.split();
     let response = tokio::select! {
         response = send(session, &asked, &admitted, outgoing) => response?,
-        () = forbidden(Arc::clone(session), Arc::clone(&asked), admitted.asked) => {
+        () = forbidden() => {
             return Err((StatusCode::FORBIDDEN, "egress_denied", Refusal::new("the policy no longer allows this")));
         }
     };
     let response = brokered::scan(session, &asked, (&searched.0, searched.1), response)?;
-    let guard = Box::pin(forbidden(Arc::clone(session), asked, admitted.asked));
-    Ok(response.map(|body| Guarded { body, forbidden: guard }.boxed_unsync()))
+    Ok(response.map(|body| Guarded { body, forbidden: forbidden() }.boxed_unsync()))
 }
 
 /// The request as the proxy's own.
@@ -181,10 +186,9 @@ async fn kept(session: &Session, asked: &Asked, admitted: &Admitted) -> Option<L
     let exchange = Some(asked.exchange(asked.kind));
     let open = |address: IpAddr| match session.address {
         Some(own) => own == address,
-        None => goes_on(
-            gate::rule(&snapshot, programs, &asked.place, Some(address), exchange).verdict,
-            admitted.asked,
-        ),
+        None => admitted
+            .asked
+            .goes_on(gate::rule(&snapshot, programs, &asked.place, Some(address), exchange).verdict),
     };
     proxy.upstream.kept(&server(session, &asked.place), &open)
 }
@@ -209,7 +213,7 @@ pub(super) async fn connect(
                 programs.map_err(|_| refused(Refusal::new("which program connects cannot be told")))?;
             let exchange = Some(asked.exchange(asked.kind));
             let verdict = |ip| gate::rule(&snapshot, programs, &asked.place, Some(ip), exchange).verdict;
-            let open = found.into_iter().filter(|ip| goes_on(verdict(*ip), admitted.asked));
+            let open = found.into_iter().filter(|ip| admitted.asked.goes_on(verdict(*ip)));
             open.map(|ip| SocketAddr::new(ip, asked.place.port)).collect()
         }
     };
@@ -221,15 +225,6 @@ pub(super) async fn connect(
     }
     let connected = proxy.upstream.connect(&server(session, &asked.place), &addresses, upgrade).await;
     connected.map_err(|error| failure(&error))
-}
-
-fn goes_on(verdict: Verdict, asked: bool) -> bool {
-    match verdict {
-        Verdict::Allow => true,
-        Verdict::Ask => asked,
-        // A request is never decided to be looked at.
-        Verdict::Inspect | Verdict::Deny => false,
-    }
 }
 
 pub(super) fn failure(error: &DialError) -> Fault {
@@ -244,7 +239,7 @@ pub(super) fn failure(error: &DialError) -> Fault {
 }
 
 /// Comes when the policy no longer allows the request.
-pub(super) async fn forbidden(session: Arc<Session>, asked: Arc<Asked>, granted: bool) {
+pub(super) async fn forbidden(session: Arc<Session>, asked: Arc<Asked>, granted: Granted) {
     let proxy = &session.proxy;
     let mut changes = proxy.live.changes();
     // What changed since the request was decided counts, too.
@@ -257,7 +252,7 @@ pub(super) async fn forbidden(session: Arc<Session>, asked: Arc<Asked>, granted:
         let Ok(programs) = session.who.programs(proxy, &snapshot, &asked.place.host).await else { return };
         let exchange = Some(asked.exchange(asked.kind));
         let verdict = gate::rule(&snapshot, programs, &asked.place, session.address, exchange).verdict;
-        if !goes_on(verdict, granted) {
+        if !granted.goes_on(verdict) {
             return proxy.events.happened(
                 "cut",
                 &format_args!("the policy no longer allows a request to {}", asked.place.host),

@@ -12,7 +12,7 @@ use policy::Host;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::exchange::{Session, answer};
-use crate::gate::{Place, Refusal, Who};
+use crate::gate::{Granted, Place, Refusal, Who};
 use crate::head;
 use crate::passage::{Passage, refuse_tls};
 use crate::proxy::Proxy;
@@ -64,7 +64,8 @@ pub async fn terminated(proxy: &Arc<Proxy>, mut client: Rewind, passage: Passage
 pub async fn explicit(proxy: &Arc<Proxy>, client: Rewind, who: Arc<Who>) {
     let (place, address) = (None, None);
     let proxy = Arc::clone(proxy);
-    let session = Session { proxy, who, place, address, tls: false, granted: false, sent: Arc::default() };
+    let granted = Granted::default();
+    let session = Session { proxy, who, place, address, tls: false, granted, sent: Arc::default() };
     serve(client, session, true).await;
 }
 
@@ -75,7 +76,7 @@ fn session(proxy: &Arc<Proxy>, passage: Passage, tls: bool) -> Session {
         place: Some(passage.place),
         address: passage.address,
         tls,
-        granted: passage.admitted.is_some_and(|(admitted, _)| admitted.asked),
+        granted: passage.admitted.map(|(admitted, _)| admitted.asked).unwrap_or_default(),
         sent: Arc::default(),
     }
 }

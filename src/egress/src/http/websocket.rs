@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, UPGRADE,
+};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use policy::Kind;
@@ -35,6 +37,19 @@ pub(super) async fn open(
     if *request.method() != Method::GET {
         return Err((StatusCode::BAD_REQUEST, "malformed", Refusal::new("a WebSocket is opened by GET")));
     }
+    // What a server would skip as a body, the proxy would follow as frames.
+    if !request.body().is_end_stream() || request.headers().contains_key(CONTENT_LENGTH) {
+        return Err((
+            StatusCode::BAD_REQUEST,
+            "malformed",
+            Refusal::new("a WebSocket is opened without a body"),
+        ));
+    }
+    // It outlives the connection that it came on, and with it the place that this one had.
+    let place = Arc::clone(&session.proxy.websockets).try_acquire_owned().map_err(|_| {
+        let refusal = Refusal::new("too many WebSockets are open");
+        (StatusCode::SERVICE_UNAVAILABLE, "too_many", refusal)
+    })?;
     let client = hyper::upgrade::on(&mut request);
     let mut outgoing = exchange::toward_server(session, &asked, &admitted, request)?;
     *outgoing.body_mut() = body::empty();
@@ -69,7 +84,7 @@ pub(super) async fn open(
     let session = Arc::clone(session);
     tokio::spawn(async move {
         carry(session, Arc::new(asked), admitted, client, server).await;
-        drop(busy);
+        drop((busy, place));
     });
     Ok(Response::from_parts(head, body::empty()))
 }
@@ -99,7 +114,7 @@ async fn carry(
     let code = tokio::select! {
         code = up(&session, &asked, &admitted, &mut client_read, server_write) => code,
         code = down(server_read, &mut client_write, messages.then_some(&mut sent)) => code,
-        () = exchange::forbidden(Arc::clone(&session), Arc::clone(&asked), admitted.asked) => Some(POLICY),
+        () = exchange::forbidden(Arc::clone(&session), Arc::clone(&asked), admitted.asked.clone()) => Some(POLICY),
     };
     if let Some(code) = code.filter(|_| messages && sent.between()) {
         let [high, low] = code.to_be_bytes();
@@ -145,7 +160,7 @@ async fn up(
                 let seen = Seen { exchange: asked.exchange(Kind::Message), raw: &asked.raw };
                 let decided = session
                     .proxy
-                    .admit(&session.who, &asked.place, session.address, Some(seen), admitted.asked)
+                    .admit(&session.who, &asked.place, session.address, Some(seen), &admitted.asked)
                     .await;
                 if decided.is_err() {
                     return Some(POLICY);
