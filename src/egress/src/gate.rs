@@ -213,7 +213,7 @@ impl Proxy {
         let address = address.filter(|address| !stands_in(*address));
         let snapshot =
             self.live.now().ok_or_else(|| Refusal::new("there is no policy, and nothing is allowed"))?;
-        let ruling = self.ruled(who, &snapshot, place, address, seen.as_ref(), granted).await?;
+        let ruling = self.ruled(who, &snapshot, place, address, seen.as_ref(), granted.holds()).await?;
         let event = |decision| Event { decision, place, seen: seen.as_ref(), ruling: &ruling };
         self.learn(&snapshot, place, address, seen.as_ref(), &ruling);
         let admitted = match ruling.verdict {

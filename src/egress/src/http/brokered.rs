@@ -92,7 +92,7 @@ pub(super) fn scan_head(
     })
 }
 
-fn echo(proxy: &Proxy, place: &Place, why: &dyn std::fmt::Display) {
+pub(super) fn echo(proxy: &Proxy, place: &Place, why: &dyn std::fmt::Display) {
     let Place { host, port } = place;
     proxy.events.happened("secret-echoed", &format_args!("the answer of {host}:{port} was ended: {why}"));
 }

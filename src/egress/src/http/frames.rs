@@ -11,6 +11,43 @@ pub struct Frames {
     open: bool,
 }
 
+/// What a frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// The beginning of a text message.
+    Text,
+    /// The beginning of a binary message.
+    Binary,
+    /// More of the message that has begun.
+    More,
+    /// Nothing of a message.
+    Control,
+}
+
+/// The head of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameHead {
+    /// What comes.
+    pub carries: Carries,
+    /// Whether it is the last of its message.
+    pub last: bool,
+    /// Bytes of its payload.
+    pub length: u64,
+    /// By what they are masked; zeroes, where they are not.
+    pub mask: [u8; 4],
+    /// As it stands.
+    pub raw: Vec<u8>,
+}
+
+/// What comes next in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// A head ended.
+    Head(FrameHead),
+    /// Bytes of a payload.
+    Payload(&'a [u8]),
+}
+
 impl Frames {
     /// Of a client, or of a server.
     #[must_use]
@@ -31,24 +68,39 @@ impl Frames {
     /// What is wrong with them.
     pub fn follow(&mut self, mut bytes: &[u8]) -> Result<usize, &'static str> {
         let mut texts = 0;
-        loop {
-            let skip = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
-            self.left = self.left.saturating_sub(u64::try_from(skip).unwrap_or(u64::MAX));
-            let Some((first, rest)) = bytes.get(skip..).and_then(<[u8]>::split_first) else {
-                return Ok(texts);
-            };
-            self.head.push(*first);
-            bytes = rest;
-            if let Some((text, length)) = self.whole()? {
-                texts += usize::from(text);
-                self.left = length;
-                self.head.clear();
-            }
+        while let Some(step) = self.step(&mut bytes)? {
+            texts += usize::from(matches!(step, Step::Head(FrameHead { carries: Carries::Text, .. })));
         }
+        Ok(texts)
     }
 
-    /// Whether a text message begins and how long the payload is, once the head is whole.
-    fn whole(&mut self) -> Result<Option<(bool, u64)>, &'static str> {
+    /// The next step, taken off the bytes; nothing when they are used up. A frame without a payload has no [`Step::Payload`].
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them.
+    pub fn step<'a>(&mut self, bytes: &mut &'a [u8]) -> Result<Option<Step<'a>>, &'static str> {
+        while let Some((first, rest)) = bytes.split_first() {
+            if self.left > 0 {
+                let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+                let (payload, rest) = bytes.split_at(length);
+                self.left = self.left.saturating_sub(u64::try_from(length).unwrap_or(u64::MAX));
+                *bytes = rest;
+                return Ok(Some(Step::Payload(payload)));
+            }
+            self.head.push(*first);
+            *bytes = rest;
+            if let Some(head) = self.whole()? {
+                self.left = head.length;
+                self.head.clear();
+                return Ok(Some(Step::Head(head)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The head, once it is whole.
+    fn whole(&mut self) -> Result<Option<FrameHead>, &'static str> {
         let [first, second, rest @ ..] = self.head.as_slice() else { return Ok(None) };
         if second & 0x80 != u8::from(self.masked) << 7 {
             return Err("a frame is masked that should not be, or is not");
@@ -64,22 +116,47 @@ impl Frames {
             return Err("a frame uses an extension that was not agreed on");
         }
         let last = first & 0x80 != 0;
-        let text = match first & 0x0f {
+        let carries = match first & 0x0f {
             0 if self.open => {
                 self.open = !last;
-                false
+                Carries::More
             }
             kind @ (1 | 2) if !self.open => {
                 self.open = !last;
-                kind == 1
+                if kind == 1 { Carries::Text } else { Carries::Binary }
             }
-            8..=10 if last && length <= 125 => false,
+            8..=10 if last && length <= 125 => Carries::Control,
             _ => return Err("a frame is not in its place"),
         };
         if length > u64::MAX >> 1 {
             return Err("a frame is too long");
         }
-        Ok(Some((text, length)))
+        let mask = rest.last_chunk::<4>().filter(|_| self.masked).copied().unwrap_or_default();
+        Ok(Some(FrameHead { carries, last, length, mask, raw: self.head.clone() }))
+    }
+}
+
+/// Writes a frame: the opcode (zero: more of a message), whether it is the last of its message, and for a client by what it is masked.
+pub(super) fn write(out: &mut Vec<u8>, opcode: u8, last: bool, mask: Option<[u8; 4]>, payload: &[u8]) {
+    out.push(opcode | u8::from(last) << 7);
+    let masked = u8::from(mask.is_some()) << 7;
+    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+        (Ok(short @ ..126), _) => out.push(masked | short),
+        (_, Ok(length)) => {
+            out.push(masked | 126);
+            out.extend_from_slice(&length.to_be_bytes());
+        }
+        (_, Err(_)) => {
+            out.push(masked | 127);
+            out.extend_from_slice(&u64::try_from(payload.len()).unwrap_or(u64::MAX).to_be_bytes());
+        }
+    }
+    match mask {
+        None => out.extend_from_slice(payload),
+        Some(mask) => {
+            out.extend_from_slice(&mask);
+            out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        }
     }
 }
 

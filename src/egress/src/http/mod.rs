@@ -2,13 +2,16 @@
 //! request of the proxy's own.
 
 mod brokered;
+mod echoes;
 mod exchange;
 pub mod frames;
 mod headers;
+mod messages;
 mod page;
 mod route;
 mod serve;
 mod stream;
+mod texts;
 mod upstream;
 mod websocket;
 
@@ -16,3 +19,6 @@ pub use page::{page, refuse};
 pub(crate) use serve::first_host;
 pub use serve::{explicit, host_of, is_inference, plain, terminated};
 pub use upstream::Upstream;
+
+#[cfg(test)]
+mod messages_tests;

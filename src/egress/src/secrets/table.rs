@@ -120,6 +120,15 @@ impl SecretTable {
         Scanner::new(Arc::clone(&self.echoes))
     }
 
+    /// Whether any secret may go to this host and port, wherever in a request.
+    #[must_use]
+    pub fn binds(&self, place: Place<'_>) -> bool {
+        let host = Host::parse(place.host).ok();
+        self.bindings
+            .iter()
+            .any(|binding| Some(&binding.host) == host.as_ref() && binding.port == place.port)
+    }
+
     /// The secret that a placeholder names.
     fn named(&self, named: &Named) -> Option<(&str, &[u8])> {
         match named {
