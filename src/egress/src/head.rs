@@ -21,7 +21,7 @@ pub fn looks_like_http(bytes: &[u8]) -> Option<bool> {
     if method.is_empty() {
         return Some(false);
     }
-    // HTTP/2 with prior knowledge begins so, too; it is answered by whoever speaks for the server.
+    // HTTP/2 with prior knowledge begins so, too, and is refused as a request that nobody understands.
     bytes.get(end + 1).map(|first| *first == b'/' || *first == b'*' || first.is_ascii_alphabetic())
 }
 

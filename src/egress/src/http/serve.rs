@@ -31,9 +31,9 @@ pub fn is_inference(place: &Place) -> bool {
     matches!(&place.host, Host::Name(name) if name == INFERENCE_HOST)
 }
 
-/// Serves requests in plain text for one place.
+/// Serves requests in plain text for one place, in HTTP/1.1.
 pub async fn plain(proxy: &Arc<Proxy>, client: Rewind, passage: Passage) {
-    serve(client, session(proxy, passage, false), false).await;
+    serve(client, session(proxy, passage, false), true).await;
 }
 
 /// Serves requests in TLS that ends here.

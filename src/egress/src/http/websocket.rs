@@ -133,9 +133,7 @@ async fn carry(
     };
     let down = async {
         match &filling {
-            Some(filling) => {
-                messages::down(&way, filling, server_read, &mut client_write, &mut sent).await
-            }
+            Some(filling) => messages::down(&way, filling, server_read, &mut client_write, &mut sent).await,
             None => down(server_read, &mut client_write, followed.then_some(&mut sent)).await,
         }
     };

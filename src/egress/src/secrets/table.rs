@@ -124,9 +124,7 @@ impl SecretTable {
     #[must_use]
     pub fn binds(&self, place: Place<'_>) -> bool {
         let host = Host::parse(place.host).ok();
-        self.bindings
-            .iter()
-            .any(|binding| Some(&binding.host) == host.as_ref() && binding.port == place.port)
+        self.bindings.iter().any(|binding| Some(&binding.host) == host.as_ref() && binding.port == place.port)
     }
 
     /// The secret that a placeholder names.

@@ -29,16 +29,19 @@ use tenant_egress::proxy::{Parts, Patience, Proxy};
 use tenant_egress::secrets::Secrets;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// Names, and where public addresses are really.
 #[derive(Default)]
 pub struct Outside {
     pub names: HashMap<String, Vec<IpAddr>>,
     pub places: Mutex<HashMap<SocketAddr, SocketAddr>>,
+    pub looked_up: Mutex<Vec<String>>,
 }
 
 impl Network for Outside {
     fn resolve<'a>(&'a self, name: &'a str) -> Coming<'a, Vec<IpAddr>> {
+        self.looked_up.lock().unwrap().push(name.to_owned());
         let found = self.names.get(name).cloned();
         Box::pin(async move { found.ok_or_else(|| std::io::ErrorKind::NotFound.into()) })
     }
@@ -76,7 +79,7 @@ fn netlink() -> OwnedFd {
     socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkSockDiag).unwrap()
 }
 
-/// One secret, `token`.
+/// One secret, `token`, which goes to a.example:443.
 pub const TOKEN: &str = "s3cret-of-the-operator";
 
 fn secrets() -> Secrets {
@@ -90,8 +93,19 @@ fn secrets() -> Secrets {
 impl World {
     /// With this policy; questions are answered by `verdict`, or not at all.
     pub async fn new(text: &str, verdict: Option<&'static str>) -> World {
+        Self::with(text, verdict, |_| {}).await
+    }
+
+    /// The same, with changes to `egress.json`.
+    pub async fn with(
+        text: &str,
+        verdict: Option<&'static str>,
+        change: impl FnOnce(&mut serde_json::Value),
+    ) -> World {
         let directory = tempfile::tempdir().unwrap();
-        write(&directory, text);
+        let mut file = file(text);
+        change(&mut file);
+        put(&directory, "egress.json", &file);
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
         let ask = directory.path().join("ask.sock");
         fake_tenantd(&ask, verdict, Arc::clone(&asked));
@@ -99,7 +113,7 @@ impl World {
             ["a.example", "b.example", "other.example"].map(|name| (name.to_owned(), vec![PUBLIC.into()]));
         let mut names: HashMap<String, Vec<IpAddr>> = names.into();
         names.insert("rebound.example".to_owned(), vec![[127, 0, 0, 1].into()]);
-        let outside = Arc::new(Outside { names, places: Mutex::default() });
+        let outside = Arc::new(Outside { names, ..Outside::default() });
         let pem = new_authority("acme").unwrap();
         let ca = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         let (server, server_ca) = server_config();
@@ -135,7 +149,59 @@ impl World {
     }
 
     pub fn write(&self, text: &str) {
-        write(&self.directory, text);
+        put(&self.directory, "egress.json", &file(text));
+    }
+
+    /// What is approved, and until when it learns.
+    pub fn approve(&self, document: Option<&str>, learn_until: Option<u64>) {
+        let file = serde_json::json!({
+            "format": 1, "tenant": "acme", "document": document, "learn_until": learn_until,
+        });
+        put(&self.directory, "approvals.json", &file);
+    }
+
+    /// Waits until something has happened.
+    pub async fn until(&self, happened: impl Fn(&World) -> bool) {
+        let wait = async {
+            while !happened(self) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap();
+    }
+
+    /// How often something happened.
+    pub fn count(&self, kind: &'static str) -> u64 {
+        self.proxy.events.numbers.get(kind)
+    }
+
+    /// A server of TLS at the public address, which speaks these protocols.
+    pub async fn serve_tls<F, Fut>(&self, protocols: &[&str], handle: F)
+    where
+        F: Fn(ServerStream) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let mut config = rustls::ServerConfig::clone(&self.server);
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        self.serve(443, move |stream| {
+            let (acceptor, handle) = (acceptor.clone(), handle.clone());
+            async move {
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    handle(stream).await;
+                }
+            }
+        })
+        .await;
+    }
+
+    /// A tunnel to port 443 in which TLS was opened with the proxy's own certificate.
+    pub async fn secure(&self, host: &'static str, protocols: &[&str]) -> ClientStream {
+        let (stream, said) = self.connect(&format!("{host}:443")).await;
+        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+        let mut config = rustls::ClientConfig::clone(&client_config(&self.ca));
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        TlsConnector::from(Arc::new(config)).connect(host.try_into().unwrap(), stream).await.unwrap()
     }
 
     /// A server at the public address and this port.
@@ -178,18 +244,25 @@ impl World {
     }
 }
 
-fn write(directory: &tempfile::TempDir, text: &str) {
+pub type ServerStream = tokio_rustls::server::TlsStream<TcpStream>;
+pub type ClientStream = tokio_rustls::client::TlsStream<TcpStream>;
+
+fn file(text: &str) -> serde_json::Value {
     let uid = nix::unistd::getuid().as_raw();
-    let file = serde_json::json!({
+    serde_json::json!({
         "format": 1, "tenant": "acme", "uid": uid,
         "layers": [{"level": "profile", "name": "test", "text": text}],
-        "hosts": {}, "closed": [], "asking": {"hold_sec": 1, "waiting": 4, "per_hour": 100}, "secrets": [], "inference": {},
-    });
+        "hosts": {}, "closed": [], "asking": {"hold_sec": 1, "waiting": 4, "per_hour": 100}, "inference": {},
+        "secrets": [{"name": "token", "host": "a.example", "in": ["header", "body", "websocket"]}],
+    })
+}
+
+fn put(directory: &tempfile::TempDir, name: &str, file: &serde_json::Value) {
     let new = directory.path().join("new");
     std::fs::File::create(&new)
         .and_then(|mut out| std::io::Write::write_all(&mut out, file.to_string().as_bytes()))
         .unwrap();
-    std::fs::rename(new, directory.path().join("egress.json")).unwrap();
+    std::fs::rename(new, directory.path().join(name)).unwrap();
 }
 
 fn fake_tenantd(path: &std::path::Path, verdict: Option<&'static str>, asked: Arc<Mutex<Vec<String>>>) {
