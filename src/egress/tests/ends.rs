@@ -82,7 +82,7 @@ async fn a_policy_that_cannot_be_read_now_allows_nothing_until_it_can() {
     let (mut stream, _) = world.connect("a.example:5000").await;
     assert!(lives(&mut stream).await);
     // What is damaged changes nothing.
-    std::fs::write(&file, "{").unwrap();
+    std::fs::File::create(&file).and_then(|mut file| std::io::Write::write_all(&mut file, b"{")).unwrap();
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert!(lives(&mut stream).await);
 }

@@ -5,8 +5,8 @@
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 
-use model::{HostLink, Network};
 use model::egress::TRANSPARENT_PORT;
+use model::{HostLink, Network};
 use nix::errno::Errno;
 
 use crate::error::Error;
@@ -72,7 +72,8 @@ pub fn check() -> Result<(), Error> {
 /// Matches what goes to an address that is neither the namespace's own nor the bridge's, whatever link a program binds itself to. The
 /// bridge is answered; what is sent there unasked is the fence's matter.
 fn leaves(link: &HostLink) -> Vec<u8> {
-    let destination = || expression("payload", &[number(1, REGISTER), number(2, 1), number(3, 16), number(4, 4)]);
+    let destination =
+        || expression("payload", &[number(1, REGISTER), number(2, 1), number(3, 16), number(4, 4)]);
     let mask = [
         number(1, REGISTER),
         number(2, REGISTER),
