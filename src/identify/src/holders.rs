@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use model::TenantId;
 
@@ -14,6 +15,9 @@ use crate::process;
 const DEPTH: usize = 16;
 const PROCESSES: usize = 16_384;
 const ANCESTORS: usize = 64;
+
+/// Longer nobody waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where the kernel tells of groups and processes.
 #[derive(Clone, Debug)]
@@ -53,7 +57,11 @@ pub fn holders(tree: &Tree, tenant: &TenantId, inode: u64) -> io::Result<Vec<Vec
     collect(&slice, 0, &mut members)?;
     let wanted = format!("socket:[{inode}]");
     let mut found = Vec::new();
+    let begun = Instant::now();
     for pid in &members {
+        if begun.elapsed() > PATIENCE {
+            return Err(io::Error::other("the tenant has too many open files to look at in time"));
+        }
         let born = process::born(&tree.proc, *pid);
         match holds(&tree.proc, *pid, OsStr::new(&wanted)) {
             Ok(false) => {}

@@ -1,22 +1,24 @@
 //! The program: answers proxies, a line for a line, and ends when nobody has asked for a while.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use listenfd::ListenFd;
-use model::Exit;
+use model::{Exit, TenantId};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::{Tree, holders, tenant_of};
 
 /// Milliseconds without a question, before the program ends.
 const IDLE: u16 = 60_000;
-/// Connections at once.
-const AT_ONCE: usize = 16;
+/// Connections at once, of all tenants and of each.
+const AT_ONCE: usize = 64;
+const AT_ONCE_EACH: usize = 4;
 /// How long a connection may be silent, and bytes of a question.
 const SILENT: Duration = Duration::from_secs(5);
 const MOST: u64 = 64;
@@ -42,12 +44,39 @@ fn say(what: &dyn std::fmt::Display) {
 
 fn listener() -> io::Result<UnixListener> {
     const HOW: &str =
-        "tenant-identify is started by tenant-identify.socket only: systemctl start tenant-identify.socket";
+        "tenant-identify is started by tenantd-identify.socket only: systemctl start tenantd-identify.socket";
     let mut given = ListenFd::from_env();
     if given.len() != 1 {
         return Err(io::Error::other(HOW));
     }
     given.take_unix_listener(0)?.ok_or_else(|| io::Error::other(HOW))
+}
+
+/// Connections of each tenant that are being answered.
+static SEATS: Mutex<BTreeMap<TenantId, usize>> = Mutex::new(BTreeMap::new());
+
+/// A place among those of one tenant: its questions, however costly, take no other tenant's.
+struct Seat(TenantId);
+
+impl Seat {
+    fn take(tenant: &TenantId) -> Option<Self> {
+        let mut seats = SEATS.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = seats.entry(tenant.clone()).or_default();
+        (*taken < AT_ONCE_EACH).then(|| {
+            *taken += 1;
+            Self(tenant.clone())
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = SEATS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = seats.get_mut(&self.0) {
+            *taken = taken.saturating_sub(1);
+        }
+        seats.retain(|_, taken| *taken > 0);
+    }
 }
 
 fn serve(listener: &UnixListener) -> io::Result<()> {
@@ -73,9 +102,8 @@ fn serve(listener: &UnixListener) -> io::Result<()> {
         }
         let done = Arc::clone(&busy);
         std::thread::spawn(move || {
-            if let Err(error) = answer_all(stream) {
-                say(&error);
-            }
+            // What is wrong with one is no news: anybody may connect.
+            answer_all(stream).ok();
             done.fetch_sub(1, Ordering::AcqRel);
         });
     }
@@ -86,6 +114,7 @@ fn answer_all(stream: UnixStream) -> io::Result<()> {
     stream.set_read_timeout(Some(SILENT))?;
     stream.set_write_timeout(Some(SILENT))?;
     let tenant = tenant_of(&stream).map_err(io::Error::other)?;
+    let Some(_seat) = Seat::take(&tenant) else { return Ok(()) };
     let tree = Tree::host();
     let mut out = stream.try_clone()?;
     let mut input = BufReader::new(stream);

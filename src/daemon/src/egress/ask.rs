@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::egress::{Answer, AnswerVerdict, Destination, Question};
 use model::{Exit, TenantId};
@@ -31,6 +31,8 @@ const EACH: usize = 32;
 const LINE: usize = 8 << 10;
 /// How long a question may take to be put.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Between two lines about those who may not ask.
+const PAUSE: Duration = Duration::from_secs(60);
 /// Between two looks at what has ended.
 const PRUNING: Duration = Duration::from_secs(60);
 
@@ -80,6 +82,7 @@ async fn prune(service: Arc<Service>) {
 async fn accept(listener: UnixListener, service: Arc<Service>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let counts = Counts::default();
+    let mut warned: Option<Instant> = None;
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -90,7 +93,11 @@ async fn accept(listener: UnixListener, service: Arc<Service>) {
             }
         };
         let Ok(tenant) = identify::tenant_of(&stream) else {
-            tracing::warn!("somebody else than an egress proxy asked at the ask socket");
+            // Anybody may connect, as often as they like.
+            if warned.is_none_or(|at| at.elapsed() > PAUSE) {
+                tracing::warn!("somebody else than an egress proxy asked at the ask socket");
+                warned = Some(Instant::now());
+            }
             continue;
         };
         let Some(seat) = Seat::take(&counts, &tenant) else { continue };
@@ -197,7 +204,9 @@ async fn ask(
     let put = lock(&service.egress.desk).put(tenant, asked.clone(), &asking, now());
     match put {
         Put::Refused(why) => {
-            tracing::warn!(tenant = %tenant, host = %asked.host, port = asked.port, "request not raised: {why}");
+            if lock(&service.egress.desk).tells_refusal(tenant, now()) {
+                tracing::warn!(tenant = %tenant, host = %asked.host, port = asked.port, "request not raised: {why}");
+            }
             Ok(refused(why.to_owned()))
         }
         Put::Waits { number, answers, raised } => {
@@ -245,7 +254,7 @@ impl Waiting<'_> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if lock(&self.service.egress.desk).leave(self.tenant, self.number) {
+        if lock(&self.service.egress.desk).leave(self.tenant, self.number, now()) {
             tracing::info!(tenant = %self.tenant, request = self.number, "nobody waits for the request any more");
             self.service.egress.changed.send(self.number).ok();
         }

@@ -19,6 +19,10 @@ const WAITING: usize = 512;
 /// Most of one tenant's, whatever its profile says: all of them are listed.
 const WAITING_EACH: u32 = 32;
 
+/// Seconds between two times that the same is told of a question, and that a refusal of a tenant's is.
+const APART: u64 = 10;
+const REFUSALS_APART: u64 = 60;
+
 /// Where an answer will come.
 pub(crate) type Answers = watch::Receiver<Option<Answer>>;
 
@@ -33,6 +37,8 @@ pub(crate) struct Desk {
 #[derive(Debug, Default)]
 struct Asked {
     questions: Vec<Question>,
+    /// When it was last told that one was not raised.
+    refusal_told: Option<u64>,
     /// When the newest ones were raised.
     raised: VecDeque<u64>,
 }
@@ -45,13 +51,16 @@ struct Question {
     last: u64,
     count: u64,
     waiting: u32,
+    /// When it was last told that it waits, and that it does not any more.
+    raised_told: Option<u64>,
+    left_told: Option<u64>,
     answers: watch::Sender<Option<Answer>>,
 }
 
 /// What became of a question that was put.
 #[derive(Debug)]
 pub(crate) enum Put {
-    /// It waits under this number; `raised` if nobody waited for it before.
+    /// It waits under this number; `raised` if nobody waited for it before, and that is to be told.
     Waits { number: u64, answers: Answers, raised: bool },
     /// It was not raised, and why.
     Refused(&'static str),
@@ -104,6 +113,8 @@ impl Desk {
             last: now,
             count: 0,
             waiting: 0,
+            raised_told: None,
+            left_told: None,
             answers,
         };
         let put = question.join(normal, now);
@@ -111,13 +122,23 @@ impl Desk {
         put
     }
 
-    /// One connection does not wait any more. Says whether it was the last.
-    pub(crate) fn leave(&mut self, tenant: &TenantId, number: u64) -> bool {
+    /// Whether a question that was not raised is told to the operator: not each of a flood.
+    pub(crate) fn tells_refusal(&mut self, tenant: &TenantId, now: u64) -> bool {
+        let asked = self.tenants.entry(tenant.clone()).or_default();
+        let tells = asked.refusal_told.is_none_or(|told| now.saturating_sub(told) >= REFUSALS_APART);
+        if tells {
+            asked.refusal_told = Some(now);
+        }
+        tells
+    }
+
+    /// One connection does not wait any more. Says whether it was the last, and that is told: not each time of one that comes and goes.
+    pub(crate) fn leave(&mut self, tenant: &TenantId, number: u64, now: u64) -> bool {
         let asked = self.tenants.get_mut(tenant);
         let question = asked.and_then(|asked| asked.questions.iter_mut().find(|one| one.number == number));
         question.is_some_and(|question| {
             question.waiting = question.waiting.saturating_sub(1);
-            question.waiting == 0
+            question.waiting == 0 && tells(&mut question.left_told, now)
         })
     }
 
@@ -168,6 +189,15 @@ impl Desk {
     }
 }
 
+/// Whether something is told again.
+fn tells(told: &mut Option<u64>, now: u64) -> bool {
+    let tells = told.is_none_or(|told| now.saturating_sub(told) >= APART);
+    if tells {
+        *told = Some(now);
+    }
+    tells
+}
+
 impl Asked {
     /// Forgets the oldest that nobody waits for, where the list is full.
     fn make_room(&mut self) {
@@ -182,7 +212,7 @@ impl Asked {
 
 impl Question {
     fn join(&mut self, normal: Destination, now: u64) -> Put {
-        let raised = self.waiting == 0;
+        let raised = self.waiting == 0 && tells(&mut self.raised_told, now);
         self.destination = normal;
         self.last = now;
         self.count = self.count.saturating_add(1);

@@ -58,7 +58,7 @@ fn an_hour_has_so_many_questions_whether_they_wait_or_not() {
     for n in 0..20 {
         let put = desk.put(&id("acme"), to(&format!("a{n}.example.org")), &ASKING, 10);
         if let Some(number) = number(&put) {
-            assert!(desk.leave(&id("acme"), number));
+            assert!(desk.leave(&id("acme"), number, 1_000_000));
         }
         assert_eq!(number(&put).is_some(), n < 5, "{n}");
     }
@@ -71,7 +71,7 @@ fn the_list_of_a_tenant_is_bounded_and_forgets_the_oldest() {
     let asking = Asking { per_hour: 1000, ..ASKING };
     for n in 0..200 {
         let put = desk.put(&id("acme"), to(&format!("a{n}.example.org")), &asking, n);
-        assert!(desk.leave(&id("acme"), number(&put).unwrap()));
+        assert!(desk.leave(&id("acme"), number(&put).unwrap(), 1_000_000));
     }
     let list = desk.list(None);
     assert_eq!((list.len(), list[0].number, list[0].state.as_str()), (LISTED, 200 - 64 + 1, "expired"));
@@ -121,4 +121,20 @@ fn whoever_waits_for_a_tenant_that_is_deleted_is_let_go() {
     };
     desk.forget(&id("acme"));
     assert!(answers.has_changed().is_err(), "nobody will send an answer");
+}
+
+/// A program that asks and hangs up in a loop is not heard each time.
+#[test]
+fn one_that_comes_and_goes_is_told_now_and_then() {
+    let mut desk = Desk::default();
+    let told = (0..30).filter(|now| {
+        let put = desk.put(&id("acme"), to("a.example.org"), &ASKING, *now);
+        let raised = matches!(put, Put::Waits { raised: true, .. });
+        let left = desk.leave(&id("acme"), number(&put).unwrap(), *now);
+        assert_eq!(raised, left, "{now}");
+        raised
+    });
+    assert_eq!(told.count(), 3);
+    let refusals = (0..120).filter(|now| desk.tells_refusal(&id("acme"), *now)).count();
+    assert_eq!((refusals, desk.tells_refusal(&id("beta"), 0)), (2, true));
 }

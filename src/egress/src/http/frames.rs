@@ -61,17 +61,18 @@ impl Frames {
         self.head.is_empty() && self.left == 0
     }
 
-    /// Goes over bytes: how many text messages begin in them.
+    /// Goes over bytes: how many messages begin in them.
     ///
     /// # Errors
     ///
     /// What is wrong with them.
     pub fn follow(&mut self, mut bytes: &[u8]) -> Result<usize, &'static str> {
-        let mut texts = 0;
+        let mut messages = 0;
         while let Some(step) = self.step(&mut bytes)? {
-            texts += usize::from(matches!(step, Step::Head(FrameHead { carries: Carries::Text, .. })));
+            let begins = |carries| matches!(carries, Carries::Text | Carries::Binary);
+            messages += usize::from(matches!(step, Step::Head(head) if begins(head.carries)));
         }
-        Ok(texts)
+        Ok(messages)
     }
 
     /// The next step, taken off the bytes; nothing when they are used up. A frame without a payload has no [`Step::Payload`].
@@ -181,13 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn each_text_message_is_seen_once_however_it_is_cut() {
+    fn each_message_is_seen_once_however_it_is_cut() {
         // A text in two fragments with a ping between, a binary, a long text.
         let all = [frame(1, 5), frame(0x89, 2), frame(0x80, 200), frame(0x82, 9), frame(0x81, 300)].concat();
         for step in [1, 2, 3, 7, 1000] {
             let mut frames = Frames::new(true);
-            let texts: usize = all.chunks(step).map(|part| frames.follow(part).unwrap()).sum();
-            assert_eq!((texts, frames.between()), (2, true), "{step}");
+            let messages: usize = all.chunks(step).map(|part| frames.follow(part).unwrap()).sum();
+            assert_eq!((messages, frames.between()), (3, true), "{step}");
         }
     }
 

@@ -96,7 +96,14 @@ pub(super) async fn up(
                     }
                 }
                 Ok(Some(Sent::Begun)) => {}
-                Ok(Some(Sent::Head(head))) => server.write_all(&head).await.ok()?,
+                Ok(Some(Sent::Head(head))) => {
+                    // A binary message is decided as a text message is.
+                    let begins = head.first().is_some_and(|first| first & 0x0f == 2);
+                    if begins && way.admitted.ruling.messages && !way.is_message_admitted().await {
+                        return Some(POLICY);
+                    }
+                    server.write_all(&head).await.ok()?;
+                }
                 Ok(Some(Sent::Payload(payload))) => server.write_all(payload).await.ok()?,
                 Ok(Some(Sent::Text(text))) => match filling.fill(way, text).await {
                     Ok(text) => {

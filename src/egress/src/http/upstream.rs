@@ -11,7 +11,7 @@ use http::{Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use policy::{Host, Reach};
+use policy::{Cidr, Host, Reach};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -242,6 +242,11 @@ impl Upstream {
 
     fn is_open(&self, server: &Server, host: &Host, address: IpAddr) -> bool {
         if server.named_by_operator {
+            let closed = |block: &Cidr| block.contains(address);
+            // A provider's name may come to stand for a tenant's address one day.
+            if self.live.now().is_none_or(|snapshot| snapshot.policy.closed().iter().any(closed)) {
+                return false;
+            }
             return match policy::reach(address) {
                 Reach::Public | Reach::Listed(_) => true,
                 Reach::Never(_) => address.is_loopback(),

@@ -1,4 +1,4 @@
-//! WebSockets: the handshake is the server's, then frames go through; where the policy says so, each text message of the client is
+//! WebSockets: the handshake is the server's, then frames go through; where the policy says so, each message of the client is
 //! decided before any of it goes on. Where secrets may go, messages are filled and searched instead ([`messages`]).
 
 use std::sync::Arc;

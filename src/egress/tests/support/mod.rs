@@ -249,11 +249,15 @@ pub type ClientStream = tokio_rustls::client::TlsStream<TcpStream>;
 
 fn file(text: &str) -> serde_json::Value {
     let uid = nix::unistd::getuid().as_raw();
+    let token =
+        serde_json::json!({"name": "token", "host": "a.example", "in": ["header", "body", "websocket"]});
+    // A host that a secret is bound to is looked into, whatever the policy says.
+    let secrets = if text.contains("protocol") { vec![token] } else { Vec::new() };
     serde_json::json!({
         "format": 1, "tenant": "acme", "uid": uid,
         "layers": [{"level": "profile", "name": "test", "text": text}],
         "hosts": {}, "closed": [], "asking": {"hold_sec": 1, "waiting": 4, "per_hour": 100}, "inference": {},
-        "secrets": [{"name": "token", "host": "a.example", "in": ["header", "body", "websocket"]}],
+        "secrets": secrets,
     })
 }
 
