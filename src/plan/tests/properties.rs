@@ -208,3 +208,21 @@ fn a_tenant_with_a_way_out_finds_its_proxy_and_one_without_has_no_trace_of_it() 
         text("", "/var/lib/tenantd/compiled/acme/network.json")
     );
 }
+
+#[test]
+fn the_way_out_replaces_what_a_runtime_says_of_proxies_and_not_what_a_spec_does() {
+    let value = |extra: &str| {
+        let mut tenant = tenant("acme", 1, extra);
+        let said = tenant.spec.environment.get("HTTPS_PROXY").cloned().unwrap_or_default();
+        tenant.gateway.environment.insert("HTTPS_PROXY".to_owned(), said);
+        let world = wanted(LAYERS, &tenant, &facts()).unwrap().world;
+        let path = "file /var/lib/tenantd/compiled/acme/confinement.json";
+        let (_, file) = world.iter().find(|(key, _)| key.to_string() == path).unwrap();
+        let model::Resource::File { content, .. } = file else { panic!("a file") };
+        let file: model::Confinement = serde_json::from_slice(content.bytes()).unwrap();
+        file.environment["HTTPS_PROXY"].clone()
+    };
+    assert_eq!(value(""), "");
+    assert_eq!(value("[egress]\n"), "http://127.0.0.1:3128");
+    assert_eq!(value("[environment]\nHTTPS_PROXY = \"http://x\"\n[egress]\n"), "http://x");
+}

@@ -40,10 +40,7 @@ impl Layer for EgressProxy {
             });
         }
         for (name, value) in variables(tenant) {
-            // What the spec says goes first.
-            if !tenant.gateway.environment.contains_key(name) {
-                out.ask(Part::Environment { name: name.to_owned(), value });
-            }
+            out.ask(Part::Environment { name: name.to_owned(), value });
         }
         Ok(())
     }
@@ -67,9 +64,10 @@ fn file(tenant: &Tenant, path: PathBuf, document: &impl Serialize) -> Result<Res
     })
 }
 
-/// By which programs find the proxy and believe its certificates. Those that know none of these are led to it all the same, but then
+/// By which programs find the proxy and believe its certificates; in the place of what the runtime says, but not of what the spec does. Those that know none of these are led to it all the same, but then
 /// refuse the certificates of hosts whose requests are looked at.
-fn variables(tenant: &Tenant) -> Vec<(&'static str, String)> {
+pub(super) fn variables(tenant: &Tenant) -> Vec<(&'static str, String)> {
+    let Some(egress) = &tenant.egress else { return Vec::new() };
     let proxy = format!("http://127.0.0.1:{PROXY_PORT}");
     let direct = format!("localhost,127.0.0.1,{}", tenant.allocation.network.tenant());
     let mut variables = vec![
@@ -81,7 +79,7 @@ fn variables(tenant: &Tenant) -> Vec<(&'static str, String)> {
         ("no_proxy", direct),
         ("NODE_USE_ENV_PROXY", "1".to_owned()),
     ];
-    if tenant.egress.as_ref().is_some_and(|egress| egress.authority.is_some()) {
+    if egress.authority.is_some() {
         let bundles = [
             "NODE_EXTRA_CA_CERTS",
             "SSL_CERT_FILE",
@@ -91,5 +89,6 @@ fn variables(tenant: &Tenant) -> Vec<(&'static str, String)> {
         ];
         variables.extend(bundles.map(|name| (name, delivery::AUTHORITIES.to_owned())));
     }
+    variables.retain(|(name, _)| !tenant.spec.environment.contains_key(*name));
     variables
 }

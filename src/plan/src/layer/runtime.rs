@@ -4,7 +4,7 @@ use std::path::Path;
 
 use model::{Content, Facts, Owner, READINESS_FORMAT, Readiness, Resource};
 
-use super::{Layer, json_file};
+use super::{Layer, egress, json_file};
 use crate::draft::Part;
 use crate::{Draft, Refusal, Tenant};
 
@@ -21,7 +21,10 @@ impl Layer for Runtime {
         let compiled = tenant.paths.compiled(tenant.id());
         let directory = tenant.paths.data(tenant.id()).display().to_string();
         out.ask(Part::Program { argv: gateway.argv.clone(), directory });
-        for (name, value) in &gateway.environment {
+        // A runtime says that there is no proxy, so that no file of the tenant's names one; a tenant with a way out has one.
+        let ways_out = egress::variables(tenant);
+        let own = |name: &String| !ways_out.iter().any(|(other, _)| other == name);
+        for (name, value) in gateway.environment.iter().filter(|(name, _)| own(name)) {
             out.ask(Part::Environment { name: name.clone(), value: value.clone() });
         }
         if let Some((name, text)) = &gateway.config {
