@@ -30,7 +30,7 @@ pub(super) fn checks(found: &Evidence) -> Vec<Check> {
     report.extend([accounts(found), polkit(found), settings(found)]);
     report.push(pool("uid pool", &found.uid_conflicts));
     report.push(pool("address pools", &found.address_conflicts));
-    report.extend([fence(found), self_test(found), daemon(found), credentials(found)]);
+    report.extend([fence(found), self_test(found), daemon(found), credentials(found), identify(found)]);
     report.extend(vault(found));
     report.extend(edge(found));
     report.extend([tiocsti(found), user_namespaces(found), core_scheduling(found)]);
@@ -203,6 +203,22 @@ fn credentials(found: &Evidence) -> Check {
         Ok(state) => {
             let found = format!("tenantd-credentials.socket is {state}: no tenant starts");
             check(MISSING, name, found, remedy)
+        }
+        Err(why) => check(WARNING, name, format!("cannot be asked about: {why}"), remedy),
+    }
+}
+
+/// Egress proxies ask there which program a connection belongs to.
+fn identify(found: &Evidence) -> Check {
+    let name = "identify";
+    let remedy = "systemctl enable --now tenantd-identify.socket, and see \"journalctl -u tenantd-identify\"";
+    match &found.identify {
+        Ok(state) if state == "active" => check(OK, name, "tenantd-identify.socket listens", ""),
+        Ok(state) => {
+            let found = format!(
+                "tenantd-identify.socket is {state}: what an egress policy allows by program is refused"
+            );
+            check(WARNING, name, found, remedy)
         }
         Err(why) => check(WARNING, name, format!("cannot be asked about: {why}"), remedy),
     }

@@ -27,6 +27,8 @@ pub(super) struct Evidence {
     pub(super) daemon: Result<String, String>,
     /// `ActiveState` of the socket where gateways are given their secrets.
     pub(super) credentials: Result<String, String>,
+    /// `ActiveState` of the socket at which egress proxies ask for programs.
+    pub(super) identify: Result<String, String>,
     /// What tenantd says of the vault; nothing where it does not run and was not asked.
     pub(super) vault: Option<Result<VaultStatus, String>>,
     /// What tenantd says of the edge; nothing where it was not asked or did not answer.
@@ -68,6 +70,7 @@ pub(super) fn gather(paths: &Paths) -> Evidence {
         self_test: state("tenantd-selftest.service"),
         daemon: state("tenantd.service"),
         credentials: state("tenantd-credentials.socket"),
+        identify: state("tenantd-identify.socket"),
         vault: None,
         edge: None,
         uid_conflicts: host::pools::uid_conflicts(paths, pools.uids, &BTreeSet::new())
