@@ -95,7 +95,8 @@ class Gateway:
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             new = self.history()[before:]
-            if new and new[-1][0] == "assistant":
+            # A message that only calls a tool has no text.
+            if new and new[-1][0] == "assistant" and new[-1][1].strip():
                 return new[-1][1]
             time.sleep(1)
         sys.exit(f"no answer in {PATIENCE} s; of this conversation there is {new}")
