@@ -5,32 +5,10 @@ import ctypes, os, signal, socket, ssl, struct, subprocess, sys, time
 
 import client
 import packets  # its acts are among those
-from acts import ACTS, PATIENCE, PROXY, act
+from acts import ACTS, PATIENCE, PROXY, act, http, judged, received
 
 
 # ---- what the proxy is told
-
-def judged(answer):
-    line = answer.split(b"\r\n")[0].decode("latin-1")
-    status = line.split()[1] if len(line.split()) > 1 else ""
-    return f"{'reached' if status[:1] in ('1', '2', '3') else 'refused'}: {line or 'closed'}"
-
-
-def received(link, patience=2):
-    got = b""
-    link.settimeout(patience)
-    try:
-        while len(got) < 1 << 20 and (more := link.recv(65536)):
-            got += more
-    except OSError:
-        pass
-    return got
-
-
-def http(link, host, path="/"):
-    link.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-    return judged(received(link))
-
 
 def told(data, patience=40):
     """What the proxy says to these bytes, first of all."""

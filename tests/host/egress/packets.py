@@ -2,7 +2,7 @@
 import os, socket, struct, sys
 
 import client
-from acts import PATIENCE, WORLD, act
+from acts import PATIENCE, WORLD, act, http, judged
 
 
 def udp(address, port, data, family=socket.AF_INET):
