@@ -269,7 +269,7 @@ test_a_budget_that_only_alerts_goes_on() {
     fresh 'tokens_day = 10' 'when_spent = "alert"'
     assert_eq "$(chat_code)" 200
     assert_eq "$(chat_code)" 200
-    alerted() { journalctl -b -q -u tenant-egress@alpha.service -o cat | grep -qi budget; }
+    alerted() { journalctl -b -q -u tenant-egress@alpha.service -o cat | grep -i budget >/dev/null; }
     eventually 10 alerted
 }
 
