@@ -236,7 +236,9 @@ test_a_budget_that_is_used_up_refuses_the_next_request() {
     assert_match "$(chat)" 'budget|tokens'
     assert_eq "$(chat_code parrot true)" 429
     assert_eq "$(log_since providers "$mark")" ""
-    # It does not forget by dying.
+    # It does not forget by dying, what it has written down: within two seconds.
+    written() { [ "$(used input)" -ge 200 ]; }
+    eventually 10 written
     systemctl kill -s KILL tenant-egress@alpha.service
     assert_eq "$(chat_code)" 429
     # More may be spent as soon as the operator says so.
