@@ -32,7 +32,7 @@ pub enum IdentityError {
     Stranger(SocketAddr, u32),
     /// Which programs hold it is not known.
     #[error(
-        "tenant-identify does not tell which program connects: {0} (see \"journalctl -u tenant-identify\")"
+        "tenant-identify does not tell which program connects: {0} (see \"journalctl -u tenantd-identify\")"
     )]
     Programs(io::Error),
 }

@@ -114,7 +114,7 @@ impl Live {
                 } else {
                     "nothing is allowed"
                 };
-                tracing::error!("{why}; {rest} (run \"tenantctl egress\" for the tenant)");
+                tracing::error!("{why}; {rest} (run \"tenantctl repair\" for the tenant)");
             }
         }
     }

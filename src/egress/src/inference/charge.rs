@@ -91,7 +91,7 @@ impl Charge {
             target: "inference",
             provider, model = self.model, call = self.call.path(), status = self.status, input = used.input, output = used.output,
             money = used.money, estimated, whole, milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            "a model answered"
+            "the model {} of {provider} answered with status {}: {} tokens in, {} out", self.model, self.status, used.input, used.output
         );
         reservation.settle(provider, &self.model, used);
     }

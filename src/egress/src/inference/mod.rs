@@ -103,7 +103,7 @@ impl InferenceRoute {
         match self.answer(call, request, dial).await {
             Ok(response) => response,
             Err(refusal) => {
-                tracing::info!(target: "inference", call = call.path(), status = refusal.status.as_u16(), code = refusal.code, "refused");
+                tracing::info!(target: "inference", call = call.path(), status = refusal.status.as_u16(), code = refusal.code, "a request to {} is refused: {}", call.path(), refusal.code);
                 refusal.response(call.api())
             }
         }
