@@ -288,7 +288,8 @@ test_requests_of_a_minute_are_bounded() {
 test_a_request_that_is_none_is_refused_here() {
     local mark text
     mark=$(log_mark providers)
-    for text in '' '{' '[]' '"x"' '{"model": 5}' '{"messages": []}' '{"model": "parrot", "model": "gpt-expensive", "messages": []}'; do
+    for text in '' '{' '[]' '"x"' '{"model": 5}' '{"messages": []}' '{"model": "parrot", "model": "gpt-expensive", "messages": []}' \
+        "$(printf '{"model": "parrot", "x": %s1%s}' "$(printf '[%.0s' $(seq 5000))" "$(printf ']%.0s' $(seq 5000))")"; do
         assert_match "$(post /v1/chat/completions "$text" -o /dev/null -w '%{http_code}')" '^4'
     done
     assert_eq "$(log_since providers "$mark" | grep -c expensive || true)" 0

@@ -145,6 +145,26 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
+/// Depth of a request: what is not read here is passed on as it came, and providers' readers have bounds of their own.
+const DEEPEST: usize = 128;
+
+/// How deep JSON is nested, as far as that can be told of bytes that may be none.
+fn depth(body: &[u8]) -> usize {
+    let (mut deepest, mut open, mut text, mut escaped) = (0, 0_usize, false, false);
+    for byte in body {
+        match (byte, text) {
+            (_, true) if escaped => escaped = false,
+            (b'\\', true) => escaped = true,
+            (b'"', _) => text = !text,
+            (b'[' | b'{', false) => open += 1,
+            (b']' | b'}', false) => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    deepest
+}
+
 impl Asked {
     /// Reads a body.
     pub(super) fn read(call: Call, body: &[u8], settings: &Settings) -> Result<Self, Refusal> {
@@ -155,6 +175,9 @@ impl Asked {
                 error.column()
             ))
         };
+        if depth(body) > DEEPEST {
+            return Err(Refusal::wrong(format!("the body is nested deeper than {DEEPEST}")));
+        }
         let Fields(fields) = serde_json::from_slice(body).map_err(no_json)?;
         unambiguous(&fields)?;
         let get = |name: &str| fields.iter().find(|(own, _)| own == name).map(|(_, value)| *value);

@@ -135,7 +135,7 @@ async fn no_spelling_names_another_model() {
     assert!(dial.hosts().is_empty());
     let deep = format!("{{\"model\": \"gpt-5\", \"x\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     let deep = Request::post("/v1/responses").body(full(deep)).unwrap();
-    assert_eq!(world.route.serve(deep, &dial).await.status(), 200, "nothing here follows it down");
+    assert_eq!(world.route.serve(deep, &dial).await.status(), 400, "nobody is to follow it down");
     let fine =
         json!({ "model": "gpt-5", "tools": [{ "type": "function", "function": {} }], "background": false });
     assert_eq!(world.ask(&fine, &dial).await.0, 200);
@@ -187,4 +187,18 @@ async fn a_whole_answer_is_counted_when_its_last_byte_has_passed() {
     assert!(frame.into_data().unwrap().ends_with(b"}"));
     drop(body);
     assert_eq!(world.today("one", "gpt-5"), Used { requests: 1, input: 7, output: 3, money: 13 });
+}
+
+#[tokio::test]
+async fn a_request_is_nested_as_deep_as_a_provider_reads_and_no_deeper() {
+    let world = World::new(Budget::default());
+    let dial = upstreams(|_| chat(7, 3));
+    for (deep, status) in [(127, 200), (128, 400), (5000, 400)] {
+        let value = format!("{}{}", "[".repeat(deep), "]".repeat(deep));
+        let text = format!(r#"{{"model": "gpt-5", "messages": [], "s": "[[{{\"[\\", "x": {value}}}"#);
+        let request =
+            Request::post("http://inference.internal/v1/chat/completions").body(full(text)).unwrap();
+        assert_eq!(read(world.route.serve(request, &dial).await).await.0, status, "{deep}");
+    }
+    assert_eq!(dial.seen.lock().unwrap().len(), 1);
 }
