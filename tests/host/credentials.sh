@@ -12,6 +12,16 @@ asked_as() { # UNIT: what a unit of this name is given, as text
     systemd-run --quiet --wait --pipe --collect --unit="$1" -p LoadCredential=secrets:/run/tenantd/credentials.sock \
         sh -c 'cat "$CREDENTIALS_DIRECTORY/secrets"' | tr -d '\000'
 }
+given_to_proxy_of() { # TENANT: what its egress proxy is given when it starts, as text
+    systemctl restart "tenant-egress@$1.service" && tr -d '\000' <"/run/credentials/tenant-egress@$1.service/secrets"
+}
+with_proxy() { # TENANT: it has an egress proxy, until the test is over
+    local spec=/etc/tenantd/tenants.d/$1.toml
+    cp "$spec" "/root/$1.toml"
+    later tenantctl apply -f "/root/$1.toml"
+    printf '\n[egress]\nprofile = "team"\n' | cat "/root/$1.toml" - >"/root/$1.new"
+    assert_ok tenantctl apply -f "/root/$1.new"
+}
 
 test_an_egress_proxy_is_given_the_secrets_of_the_proxy_and_no_gateways() {
     local answer
@@ -21,10 +31,12 @@ test_an_egress_proxy_is_given_the_secrets_of_the_proxy_and_no_gateways() {
     assert_ok given 'for the proxy of alpha' secret set alpha provider
     assert_ok given 'for the proxy of beta' secret set beta provider
     assert_ok given 'the key of alpha' secret set alpha tls-key --for file
-    answer=$(asked_as tenant-egress@alpha.service)
+    with_proxy alpha
+    with_proxy beta
+    answer=$(given_to_proxy_of alpha)
     assert_match "$answer" '^tnd-cred.*providerfor the proxy of alpha$'
     assert_no_match "$answer" 'the key of alpha|gateway|beta'
-    assert_match "$(asked_as tenant-egress@beta.service)" 'providerfor the proxy of beta$'
+    assert_match "$(given_to_proxy_of beta)" 'providerfor the proxy of beta$'
     # A unit of another name is given nothing, and the journal says who asked.
     assert_eq "$(asked_as other@alpha.service)" ""
     assert_match "$(journalctl -u tenantd-credentials -n 3 -o cat)" 'refused: ".*/unit/other@alpha.service/secrets" is no gateway and no egress proxy'

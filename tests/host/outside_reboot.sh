@@ -13,6 +13,7 @@ test_after_a_reboot_the_enabled_tenants_are_back_and_no_other() {
     host_run reboot tenantctl disable beta </dev/null
     host_run reboot sh -c 'echo kept >/var/lib/tenants/alpha/workspace/note' </dev/null
     host_reboot reboot
+    assert_eq "$(host_run reboot journalctl -b -o cat -g 'ordering cycle' </dev/null | grep -c 'ordering cycle')" 0
     eventually "$(boot_time)" answers reboot alpha
     assert_eq "$(host_run reboot systemctl is-active tenant@beta tenantd-fence tenantd-fence-watch </dev/null)" $'inactive\nactive\nactive'
     assert_eq "$(host_run reboot ls /run/netns </dev/null)" t-alpha

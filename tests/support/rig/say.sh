@@ -4,8 +4,8 @@
 # say TEXT…: one line of progress.
 say() { printf '%s\n' "$*" >&2; }
 
-# step TEXT…: the start of something that takes a while.
-step() { printf '==> %s\n' "$*" >&2; }
+# step TEXT…: the start of something that takes a while, with the minutes since this run began.
+step() { printf '==> %2d:%02d %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*" >&2; }
 
 # die TEXT…: an error that ends the run.
 die() {
