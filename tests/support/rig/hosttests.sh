@@ -8,10 +8,16 @@
 # host_tests KIND SUITE [FILTER]: run and report all tests for such hosts; the filter is a regular expression on
 # "file: sentence".
 host_tests() {
-    local kind=$1 suite=$2 file group groups=()
+    local kind=$1 suite=$2 file group groups=() jobs=()
     export RIG_KIND=$1 RIG_SUITE=$2 RIG_FILTER=${3:-.}
+    # Once, before several hosts want them.
+    if ! build_deb >/dev/null || ! build_standin >/dev/null; then
+        die "there is nothing to test"
+    fi
     for file in "$CHECKOUT"/tests/host/*.sh; do
-        if [[ ${file##*/} == outside_* ]] || ! test_file_wanted "$file"; then
+        test_file_wanted "$file" || continue
+        if [[ ${file##*/} == outside_* ]]; then
+            jobs+=("host_test_outside $file")
             continue
         fi
         group=$(test_file_says "$file" level tenants)
@@ -20,14 +26,41 @@ host_tests() {
         fi
         groups+=("$group $file")
     done
+    printf '%s\n' "${groups[@]}" >"$RUN/groups-$kind-$suite"
     while read -r group; do
-        [ -z "$group" ] || host_test_group "$group" < <(printf '%s\n' "${groups[@]}")
-    done < <(printf '%s\n' "${groups[@]}" | cut -d' ' -f1 | sort -u)
-    for file in "$CHECKOUT"/tests/host/outside_*.sh; do
-        test_file_wanted "$file" || continue
-        RIG_OUTSIDE=yes RIG_TIMEOUT=${RIG_TIMEOUT:-900} bash "$RIG_DIR/inhost/run_tests.sh" "$file" |
-            report_results "$kind-$suite"
+        [ -z "$group" ] || jobs+=("host_test_group $group")
+    done < <(cut -d' ' -f1 "$RUN/groups-$kind-$suite" | sort -u)
+    # An nspawn host waits more than it computes; the QEMU hosts of two releases run at once already.
+    if [ "$kind" = nspawn ]; then side_by_side 2 "${jobs[@]}"; else side_by_side 1 "${jobs[@]}"; fi
+}
+
+# side_by_side NUMBER "FUNCTION WORD"…: call them in this order, so many at a time; what one of several says is shown when
+# it has ended.
+side_by_side() {
+    local most=$1 call said ended
+    local -A running=()
+    shift
+    for call in "$@"; do
+        said=/dev/stdout
+        [ $# -eq 1 ] || said=$(mktemp "$RUN/said.XXXXXX")
+        (
+            [ $# -eq 1 ] || report_apart "$said"
+            # shellcheck disable=SC2086 # a function and its argument
+            $call >"$said" || report fail "$RIG_KIND-$RIG_SUITE" "$call runs to its end" >>"$said"
+            [ $# -eq 1 ] || flock "$RUN/printing" cat "$said"
+        ) &
+        running[$!]=
+        [ ${#running[@]} -ge "$most" ] || continue
+        wait -n -p ended "${!running[@]}" || true
+        unset "running[$ended]"
     done
+    [ ${#running[@]} -eq 0 ] || wait "${!running[@]}"
+}
+
+# host_test_outside FILE: run and report a file that drives its hosts itself.
+host_test_outside() {
+    RIG_OUTSIDE=yes RIG_TIMEOUT=${RIG_TIMEOUT:-900} bash "$RIG_DIR/inhost/run_tests.sh" "$1" |
+        report_results "$RIG_KIND-$RIG_SUITE"
 }
 
 # hosts_at_once "KIND SUITE FILTER"…: host_tests for each, all at once; what one says is shown when all before it have ended.
@@ -38,6 +71,7 @@ hosts_at_once() {
     for stream in "$@"; do
         read -r kind suite filter <<<"$stream"
         (
+            report_apart "$RUN/apart.$number"
             host_tests "$kind" "$suite" "$filter"
             report_expected "$kind-$suite"
         ) >"$RUN/stream.$number" &
@@ -50,7 +84,7 @@ hosts_at_once() {
     done
 }
 
-# host_test_group GROUP: boot one host for the files of a group (lines "GROUP FILE" on standard input) and run them.
+# host_test_group GROUP: boot one host for the files of a group and run them.
 host_test_group() {
     local wanted=$1 where=$RIG_KIND-$RIG_SUITE name group file files=() status=0
     # The name of a machine is that of a host: without underscores.
@@ -58,7 +92,7 @@ host_test_group() {
     name=${name//_/-}
     while read -r group file; do
         [ "$group" != "$wanted" ] || files+=("/opt/rig/host/${file##*/}")
-    done
+    done <"$RUN/groups-$RIG_KIND-$RIG_SUITE"
     if ! host_boot "$name" "$RIG_KIND" "$RIG_SUITE" "${wanted%%:*}" </dev/null >&2 ||
         ! host_put_tests "$name"; then
         report fail "$where" "${wanted#*:}: its host boots"

@@ -4,7 +4,13 @@
 # report_begin: start counting. Needs run_begin.
 report_begin() {
     : >"$RUN/report"
-    : >"$RUN/failures"
+    report_apart "$RUN/first"
+}
+
+# report_apart FILE: what runs beside others keeps what failed in FILE.failures, so that its lines stay together.
+report_apart() {
+    export RIG_FAILURES=$1.failures
+    : >"$RIG_FAILURES"
 }
 
 # report VERDICT WHERE SENTENCE [SECONDS [REASON]]: VERDICT is pass, fail or skip.
@@ -13,7 +19,7 @@ report() {
     printf '%s\t%s\t%s\n' "$verdict" "$where" "$sentence" >>"$RUN/report"
     printf -v line '%-4s  %-15s  %s%s%s' "$verdict" "$where" "$sentence" "${seconds:+  ($seconds s)}" "${reason:+  [$reason]}"
     printf '%s\n' "$line"
-    [ "$verdict" != fail ] || printf '%s\n' "$line" >>"$RUN/failures"
+    [ "$verdict" != fail ] || printf '%s\n' "$line" >>"$RIG_FAILURES"
 }
 
 # report_log WHERE: show standard input below a failure, there and again at the end of the run.
@@ -21,7 +27,7 @@ report_log() {
     local where=$1 line
     while IFS= read -r line; do
         printf '    | %s\n' "$line"
-        printf '    %s | %s\n' "$where" "$line" >>"$RUN/failures"
+        printf '    %s | %s\n' "$where" "$line" >>"$RIG_FAILURES"
     done
 }
 
@@ -73,9 +79,9 @@ report_end() {
     passed=$(grep -c '^pass' "$RUN/report") || true
     failed=$(grep -c '^fail' "$RUN/report") || true
     skipped=$(grep -c '^skip' "$RUN/report") || true
-    if [ -s "$RUN/failures" ]; then
+    if [ "$failed" -gt 0 ]; then
         echo "==> what failed"
-        tail -n 400 "$RUN/failures"
+        cat "$RUN"/*.failures | tail -n 400
     fi
     printf '%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -24,8 +24,10 @@ run_keep() { touch "$RUN/kept"; }
 
 # run_end: end everything this run started, unless it is to be kept.
 run_end() {
-    local status=$?
+    local status=$? job
     trap '' INT TERM HUP
+    # What runs beside would start hosts again.
+    for job in $(jobs -p); do kill "$job" 2>/dev/null || true; done
     [ -e "$RUN/kept" ] || run_remove "$RUN"
     return "$status"
 }
