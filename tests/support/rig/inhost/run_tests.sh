@@ -41,9 +41,9 @@ has_controllers() {
     [[ $have == *" memory "* && $have == *" cpu "* && $have == *" pids "* ]]
 }
 
-# part FILE FUNCTION: run one function of a file, its output into the log.
+# part FILE FUNCTION [TIMES]: run one function of a file, its output into the log. It is ended after so many times what a test may take.
 part() {
-    timeout --kill-after=10 "${RIG_TIMEOUT:-120}" bash "$here/one_test.sh" "$1" "$2" </dev/null >"$work/log" 2>&1
+    timeout --kill-after=10 $((${RIG_TIMEOUT:-120} * ${3:-1})) bash "$here/one_test.sh" "$1" "$2" </dev/null >"$work/log" 2>&1
 }
 
 # result VERDICT FILE SENTENCE SECONDS REASON
@@ -57,7 +57,8 @@ one_file() {
     local file=$1 label test needs sentence reason status started before=0
     label=$(basename "$file" .sh)
     tests_of "$file" >"$work/tests"
-    part "$file" before_file || before=$?
+    # It may install and start what all tests of the file need.
+    part "$file" before_file 3 || before=$?
     cp "$work/log" "$work/before.log"
     while IFS=$'\t' read -r test needs <&3; do
         sentence=${test#test_}
