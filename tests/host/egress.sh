@@ -1,7 +1,7 @@
 # Egress: what a tenant reaches of the world by its proxy, what it is asked about, and what it never has.
 # shellcheck shell=bash disable=SC2016,SC2034,SC2317 # expanded in the cell; used by "world.sh"; called by "eventually"
 # level: tenants
-# hosts: nspawn
+# hosts: nspawn qemu
 
 # shellcheck source=tests/host/egress/world.sh
 . "${BASH_SOURCE[0]%/*}/egress/world.sh"
