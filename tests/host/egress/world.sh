@@ -22,12 +22,12 @@ world_open() {
     echo "nameserver $WORLD_NET.53" >/etc/resolv.conf
     world_unit tenantd-test-world ip netns exec world python3 "$EGRESS/world.py" "$WORLD"
     world_unit tenantd-test-watch python3 "$EGRESS/watch.py" uplink0 "$WORLD/uplink.log"
-    eventually 20 test -e "$WORLD/ready"
-    eventually 20 world_answers
+    eventually 120 test -e "$WORLD/ready"
+    eventually 120 world_answers
     touch "$WORLD"/{dns,web,tcp,providers,uplink}.log
 }
 
-world_answers() { [ "$(curl -s --max-time 2 https://allowed.example.com/)" = "hello from allowed.example.com" ]; }
+world_answers() { [ "$(curl -s --max-time 20 https://allowed.example.com/)" = "hello from allowed.example.com" ]; }
 
 # world_unit NAME CMD…: a service of this host's, which outlives the process that starts it.
 world_unit() {
