@@ -18,6 +18,7 @@ pub mod hello;
 pub mod http;
 pub mod identity;
 pub mod inference;
+pub mod journal;
 pub mod live;
 pub mod metrics;
 pub mod names;
