@@ -19,6 +19,8 @@ use crate::network::Network;
 use crate::rates::Rates;
 
 /// WebSockets at once.
+/// Requests at once, on all connections.
+const REQUESTS: usize = 512;
 const WEBSOCKETS: usize = 512;
 
 /// How long it waits for what.
@@ -94,6 +96,8 @@ pub struct Proxy {
     /// Whether anything goes on.
     pub activity: Arc<Activity>,
     /// Places of WebSockets.
+    /// Places of requests.
+    pub requests: Arc<Semaphore>,
     pub websockets: Arc<Semaphore>,
     /// Its patience.
     pub patience: Patience,
@@ -123,6 +127,7 @@ impl Proxy {
             activity: Arc::default(),
             websockets: Arc::new(Semaphore::new(WEBSOCKETS)),
             patience,
+            requests: Arc::new(Semaphore::new(REQUESTS)),
         }))
     }
 }
