@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod names;
 pub mod network;
 pub mod passage;
+pub mod own;
 pub mod proxy;
 pub mod rates;
 pub mod relay;
