@@ -20,6 +20,7 @@ pub mod identity;
 pub mod inference;
 pub mod journal;
 pub mod live;
+pub mod lookups;
 pub mod metrics;
 pub mod names;
 pub mod network;

@@ -14,6 +14,7 @@ use crate::events::Events;
 use crate::http::Upstream;
 use crate::identity::Identity;
 use crate::live::Live;
+use crate::lookups::Lookups;
 use crate::names::Names;
 use crate::network::Network;
 use crate::rates::Rates;
@@ -112,6 +113,7 @@ impl Proxy {
     pub fn new(parts: Parts) -> Result<Arc<Self>, rustls::Error> {
         let Parts { files, ask, identity, network, roots, authority, broker, patience } = parts;
         let live = Arc::new(Live::new(files));
+        let network: Arc<dyn Network> = Arc::new(Lookups::new(network));
         Ok(Arc::new(Self {
             upstream: Upstream::new(Arc::clone(&network), Arc::clone(&live), roots, patience.connect)?,
             live,

@@ -13,6 +13,7 @@ use crate::broker::Broker;
 use crate::confinement;
 use crate::identity::Identity;
 use crate::journal::{self, Finish};
+use crate::lookups;
 use crate::network;
 use crate::proxy::{Parts, Patience, Proxy};
 use crate::secrets::Secrets;
@@ -77,7 +78,8 @@ fn serve() -> Result<(), Ended> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(4)
+        // Look-ups, and a few files.
+        .max_blocking_threads(lookups::AT_ONCE + 4)
         .thread_stack_size(256 << 10)
         .build();
     let done = match runtime {
