@@ -21,6 +21,9 @@ use crate::sockets::{self, Sockets};
 
 type Ended = (Exit, String);
 
+/// How long what runs beside may take at the end.
+const END: std::time::Duration = std::time::Duration::from_secs(2);
+
 const HOW: &str = "tenant-egress is started by its sockets only: systemctl start tenant-egress@TENANT.socket";
 
 /// Runs until nothing goes on any more, or SIGTERM.
@@ -83,7 +86,12 @@ fn serve() -> Result<(), Ended> {
         .thread_stack_size(256 << 10)
         .build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(work(sockets, parts)),
+        Ok(runtime) => {
+            let done = runtime.block_on(work(sockets, parts));
+            // A file that is being written is finished; a look-up that hangs would keep PID 1 from starting the next proxy.
+            runtime.shutdown_timeout(END);
+            done
+        }
         Err(error) => Err((Exit::Os, format!("cannot start: {error}"))),
     };
     if let Err((_, why)) = &done {
