@@ -19,9 +19,9 @@ use crate::names::Names;
 use crate::network::Network;
 use crate::rates::Rates;
 
-/// WebSockets at once.
 /// Requests at once, on all connections.
 const REQUESTS: usize = 512;
+/// WebSockets at once.
 const WEBSOCKETS: usize = 512;
 
 /// How long it waits for what.
@@ -96,9 +96,9 @@ pub struct Proxy {
     pub queries: crate::dns::Limits,
     /// Whether anything goes on.
     pub activity: Arc<Activity>,
-    /// Places of WebSockets.
     /// Places of requests.
     pub requests: Arc<Semaphore>,
+    /// Places of WebSockets.
     pub websockets: Arc<Semaphore>,
     /// Its patience.
     pub patience: Patience,
@@ -127,9 +127,9 @@ impl Proxy {
             rates: Rates::default(),
             queries: crate::dns::Limits::default(),
             activity: Arc::default(),
+            requests: Arc::new(Semaphore::new(REQUESTS)),
             websockets: Arc::new(Semaphore::new(WEBSOCKETS)),
             patience,
-            requests: Arc::new(Semaphore::new(REQUESTS)),
         }))
     }
 }
