@@ -136,9 +136,8 @@ impl Identity {
     /// Its answer; nothing if it hung up, having no seat.
     async fn line(&self, inode: u32) -> io::Result<Option<String>> {
         use io::ErrorKind::{BrokenPipe, ConnectionReset};
-        let hung_up = |error: io::Error| match error.kind() {
-            BrokenPipe | ConnectionReset => Ok(None),
-            _ => Err(error),
+        let hung_up = |error: io::Error| {
+            if matches!(error.kind(), BrokenPipe | ConnectionReset) { Ok(None) } else { Err(error) }
         };
         let mut stream = UnixStream::connect(&self.socket).await?;
         if let Err(error) = stream.write_all(format!("inode {inode}\n").as_bytes()).await {
