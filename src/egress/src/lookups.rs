@@ -19,8 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) const AT_ONCE: usize = 24;
 /// Of them, those of names below one domain.
 const EACH: usize = 4;
-/// Names that are looked up or wait for it, at most.
+/// Names that are looked up or wait for it, at most, and those below one domain.
 const WAITING: usize = 256;
+const WAITING_EACH: usize = 64;
 /// How long it counts that a name cannot be resolved, and of how many names that is known.
 const FAILED: Duration = Duration::from_secs(5);
 const FAILURES: usize = 1024;
@@ -77,7 +78,9 @@ impl Lookups {
         if let Some(flight) = tables.flights.get(name) {
             return Ok(flight.subscribe());
         }
-        if tables.flights.len() >= WAITING {
+        // Each flight below a domain has its semaphore, and the table has it.
+        let below = tables.domains.get(domain(name)).map_or(1, Arc::strong_count);
+        if tables.flights.len() >= WAITING || below > WAITING_EACH {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "too many names are looked up at once"));
         }
         let (sender, receiver) = watch::channel(None);
@@ -109,11 +112,18 @@ impl Own {
         name: String,
         flight: Flight,
     ) {
-        let places = (each.acquire().await, self.places.acquire().await);
+        let places = loop {
+            let both = async { (each.acquire().await, self.places.acquire().await) };
+            tokio::select! {
+                places = both => break Some(places),
+                () = flight.closed() => if self.is_given_up(&name, &flight) { break None },
+            }
+        };
         let found = match &places {
-            (Ok(_), Ok(_)) if self.is_given_up(&name, &flight) => None,
-            (Ok(_), Ok(_)) => Some(network.resolve(&name).await),
-            (Err(_), _) | (_, Err(_)) => Some(Err(io::Error::other("no place is left for it"))),
+            None => None,
+            Some((Ok(_), Ok(_))) if self.is_given_up(&name, &flight) => None,
+            Some((Ok(_), Ok(_))) => Some(network.resolve(&name).await),
+            Some((Err(_), _) | (_, Err(_))) => Some(Err(io::Error::other("no place is left for it"))),
         };
         drop(places);
         drop(each);
@@ -211,7 +221,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn slow_names_hold_up_no_other_domain_and_whoever_waits_for_them_is_told_in_time() {
         let (names, lookups) = over();
-        let slow = many(&lookups, (0..100).map(|number| format!("n{number}.slow.example")));
+        let slow = many(&lookups, (0..60).map(|number| format!("n{number}.slow.example")));
         tokio::task::yield_now().await;
         for _ in 0..3 {
             assert!(lookups.resolve("a.quick.example.org").await.is_ok());
@@ -221,6 +231,8 @@ mod tests {
             assert_eq!(waiting.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
         }
         // What runs goes on; what did not begin is given up, as nobody waits for it.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(lookups.own.lock().flights.len(), EACH);
         names.gate.add_permits(100);
         let asked = names.asked.load(Ordering::Relaxed);
         assert!(lookups.resolve("n0.slow.example").await.is_ok());
@@ -267,12 +279,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn names_that_wait_are_bounded() {
-        let (_names, lookups) = over();
-        let all = many(&lookups, (0..WAITING + 5).map(|number| format!("n{number}.slow.example")));
-        let mut refused = 0;
-        for one in all {
-            refused += usize::from(one.await.unwrap().unwrap_err().kind() == io::ErrorKind::ResourceBusy);
+        for (count, domains) in [(WAITING_EACH, 1), (WAITING, 8)] {
+            let names = (0..count + 5).map(|number| format!("n{number}.d{}-slow.example", number % domains));
+            let (_network, lookups) = over();
+            let mut refused = 0;
+            for one in many(&lookups, names) {
+                refused += usize::from(one.await.unwrap().unwrap_err().kind() == io::ErrorKind::ResourceBusy);
+            }
+            assert_eq!(refused, 5);
+            // Those that run stay; the others make room.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert_eq!(lookups.own.lock().flights.len(), (EACH * domains).min(AT_ONCE));
         }
-        assert_eq!(refused, 5);
     }
 }
