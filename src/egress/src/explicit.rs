@@ -13,12 +13,13 @@ use crate::head::{self, Head};
 use crate::http;
 use crate::passage::{self, Passage};
 use crate::proxy::Proxy;
+use crate::relay;
 use crate::rewind::Rewind;
 
 /// Serves a connection to the explicit proxy.
 pub async fn serve(proxy: Arc<Proxy>, stream: TcpStream, from: SocketAddr) {
     let Some(who) = stream.local_addr().ok().and_then(|own| known(&proxy, from, own)) else {
-        return crate::relay::cut(&stream);
+        return relay::cut(&stream);
     };
     let mut client = Rewind::new(stream);
     if connect::prepare(&client.io).is_err() {
@@ -103,5 +104,5 @@ async fn not_denied(proxy: &Proxy, passage: &Passage) -> Result<(), Refusal> {
 async fn answer(client: &mut Rewind, page: &[u8]) {
     // It may be gone already.
     drop(client.io.write_all(page).await);
-    drop(client.io.shutdown().await);
+    relay::finish(&client.io).await;
 }

@@ -4,8 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use model::egress::{AnswerVerdict, AskedExchange, AskedKind, Destination};
-use policy::{Decision, Exchange, Host, Kind, Protocol, Reach, Reason, Request, Terms, Verdict};
+use policy::{Decision, Exchange, Host, Protocol, Reach, Reason, Request, Terms, Verdict};
 use tokio::sync::OnceCell;
 
 use crate::events::Event;
@@ -13,9 +12,7 @@ use crate::identity::{IdentityError, Owner};
 use crate::live::{Snapshot, unix_now};
 use crate::names::stands_in;
 use crate::proxy::Proxy;
-
-/// Bytes of a text in a question, at most (`model::egress::Destination`).
-const TEXT: usize = 2048;
+use crate::question::Subject;
 
 /// Who opened a connection.
 #[derive(Debug)]
@@ -149,9 +146,14 @@ impl Who {
         host: &Host,
     ) -> Result<&[Vec<String>], IdentityError> {
         if !snapshot.policy.needs_binary(host) {
-            return Ok(self.programs.get().map_or(&[], Vec::as_slice));
+            return Ok(self.known());
         }
         self.identified(proxy).await
+    }
+
+    /// What was asked for so far.
+    fn known(&self) -> &[Vec<String>] {
+        self.programs.get().map_or(&[], Vec::as_slice)
     }
 
     async fn identified(&self, proxy: &Proxy) -> Result<&[Vec<String>], IdentityError> {
@@ -215,7 +217,9 @@ impl Proxy {
             self.live.now().ok_or_else(|| Refusal::new("there is no policy, and nothing is allowed"))?;
         let ruling = self.ruled(who, &snapshot, place, address, seen.as_ref(), granted.holds()).await?;
         let event = |decision| Event { decision, place, seen: seen.as_ref(), ruling: &ruling };
-        self.learn(&snapshot, place, address, seen.as_ref(), &ruling);
+        let subject =
+            Subject { snapshot: &snapshot, programs: who.known(), place, address, seen: seen.as_ref() };
+        self.learn(&subject, &ruling);
         let admitted = match ruling.verdict {
             Verdict::Allow | Verdict::Inspect => {
                 granted.seen(ruling.verdict);
@@ -227,19 +231,7 @@ impl Proxy {
             Verdict::Ask if granted.holds() => Ok(granted.clone()),
             Verdict::Ask => {
                 self.events.decided(&snapshot, &event("ask"));
-                let question = destination(place, address, seen.as_ref(), &ruling);
-                let answer = self.asker.ask(question, &snapshot.file.asking).await;
-                match answer.verdict {
-                    AnswerVerdict::Allow => Ok(Granted::new(true)),
-                    AnswerVerdict::Deny
-                    | AnswerVerdict::Expired
-                    | AnswerVerdict::Refused
-                    | AnswerVerdict::Noted => {
-                        let message =
-                            format!("{}:{} was not approved: {}", place.host, place.port, answer.why);
-                        Err(Refusal { message, rule: ruling.rule.clone(), request: answer.request })
-                    }
-                }
+                self.ask(&subject, &ruling).await
             }
         };
         let admitted = admitted.and_then(|asked| {
@@ -331,44 +323,6 @@ impl Proxy {
             return Err(Refusal::new(format!("{} has no address that may be reached", place.host)));
         }
         Ok(found)
-    }
-
-    fn learn(
-        &self,
-        snapshot: &Snapshot,
-        place: &Place,
-        address: Option<IpAddr>,
-        seen: Option<&Seen<'_>>,
-        ruling: &Ruling,
-    ) {
-        let learns = snapshot.learn_until.is_some_and(|end| unix_now() < end);
-        if learns && matches!(ruling.verdict, Verdict::Ask | Verdict::Deny) {
-            self.asker.observe(destination(place, address, seen, ruling));
-        }
-    }
-}
-
-fn destination(
-    place: &Place,
-    address: Option<IpAddr>,
-    seen: Option<&Seen<'_>>,
-    ruling: &Ruling,
-) -> Destination {
-    let short = |text: &str| text.chars().take(TEXT / 4).collect::<String>();
-    Destination {
-        host: place.host.to_string(),
-        port: place.port,
-        address,
-        binary: ruling.binary.as_deref().map(short),
-        exchange: seen.map(|seen| AskedExchange {
-            kind: match seen.exchange.kind {
-                Kind::Request => AskedKind::Request,
-                Kind::Upgrade => AskedKind::Upgrade,
-                Kind::Message => AskedKind::Message,
-            },
-            method: short(seen.exchange.method),
-            target: seen.raw.chars().take(TEXT).collect(),
-        }),
     }
 }
 

@@ -13,9 +13,13 @@ use serde::Deserialize;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
 
 /// How long `tenant-identify` may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Questions at once, and how long to wait where it hung up: it has so many seats for each tenant, and one may still be warm.
+const AT_ONCE: usize = 4;
+const AGAIN: Duration = Duration::from_millis(20);
 /// Bytes of its answer, at most.
 const MOST: u64 = 256 << 10;
 /// Holders of one socket, at most.
@@ -51,6 +55,7 @@ pub struct Owner {
 pub struct Identity {
     netlink: Mutex<(OwnedFd, u32)>,
     socket: PathBuf,
+    places: Semaphore,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,7 +71,7 @@ impl Identity {
     /// By this `NETLINK_SOCK_DIAG` socket and this socket of `tenant-identify`.
     #[must_use]
     pub fn new(netlink: OwnedFd, socket: PathBuf) -> Self {
-        Self { netlink: Mutex::new((netlink, 0)), socket }
+        Self { netlink: Mutex::new((netlink, 0)), socket, places: Semaphore::new(AT_ONCE) }
     }
 
     /// Who has the end at `client` of a connection to `server`, as the client sees both.
@@ -110,13 +115,14 @@ impl Identity {
     }
 
     async fn ask_programs(&self, inode: u32) -> io::Result<Vec<Vec<String>>> {
-        let mut stream = UnixStream::connect(&self.socket).await?;
-        stream.write_all(format!("inode {inode}\n").as_bytes()).await?;
-        let mut line = String::new();
-        BufReader::new(stream.take(MOST)).read_line(&mut line).await?;
-        if !line.ends_with('\n') {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        let place = self.places.acquire().await.map_err(io::Error::other)?;
+        let line = loop {
+            match self.line(inode).await? {
+                Some(line) => break line,
+                None => tokio::time::sleep(AGAIN).await,
+            }
+        };
+        drop(place);
         let answer: Answer = serde_json::from_str(&line)?;
         match answer.error {
             Some(error) => Err(io::Error::other(error)),
@@ -124,6 +130,25 @@ impl Identity {
                 Err(io::Error::other("no program holds the socket, or too many do"))
             }
             None => Ok(answer.holders),
+        }
+    }
+
+    /// Its answer; nothing if it hung up, having no seat.
+    async fn line(&self, inode: u32) -> io::Result<Option<String>> {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        let hung_up = |error: io::Error| {
+            if matches!(error.kind(), BrokenPipe | ConnectionReset) { Ok(None) } else { Err(error) }
+        };
+        let mut stream = UnixStream::connect(&self.socket).await?;
+        if let Err(error) = stream.write_all(format!("inode {inode}\n").as_bytes()).await {
+            return hung_up(error);
+        }
+        let mut line = String::new();
+        match BufReader::new(stream.take(MOST)).read_line(&mut line).await {
+            Ok(0) => Ok(None),
+            Ok(_) if line.ends_with('\n') => Ok(Some(line)),
+            Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) => hung_up(error),
         }
     }
 }
@@ -253,5 +278,37 @@ mod tests {
         for length in 0..100 {
             assert!(answer(&vec![0x14; length], client, server, 7).is_err());
         }
+    }
+
+    #[tokio::test]
+    async fn more_questions_than_there_are_seats_are_all_answered() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("identify.sock");
+        let server = tokio::net::UnixListener::bind(&path).unwrap();
+        let hung_up = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&hung_up);
+        tokio::spawn(async move {
+            let seats = Arc::new(Semaphore::new(2));
+            while let Ok((stream, _)) = server.accept().await {
+                let Ok(seat) = Arc::clone(&seats).try_acquire_owned() else {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                };
+                tokio::spawn(async move {
+                    let mut stream = BufReader::new(stream);
+                    stream.read_line(&mut String::new()).await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    stream.write_all(b"{\"holders\":[[\"/usr/bin/curl\"]]}\n").await.unwrap();
+                    drop(seat);
+                });
+            }
+        });
+        let mut identity = netlink();
+        identity.socket = path;
+        let all = futures_util::future::join_all((1..40).map(|inode| identity.programs(inode))).await;
+        assert!(all.iter().all(|one| one.as_ref().is_ok_and(|found| found.len() == 1)), "{all:?}");
+        assert!(hung_up.load(Ordering::Relaxed) > 0);
     }
 }

@@ -10,6 +10,8 @@ use model::egress::{APPROVALS_FORMAT, ApprovalsFile, EGRESS_FORMAT, EgressFile};
 use policy::Policy;
 use tokio::sync::watch;
 
+use crate::own;
+
 /// Between two looks that somebody asks for.
 const LOOK: Duration = Duration::from_millis(50);
 /// Between two looks that nobody asks for.
@@ -170,7 +172,8 @@ fn understand(
         return Err(format!("{} is another tenant's", approvals.display()));
     }
     let policy = policy::compile(&file, approved.as_ref())
-        .map_err(|error| format!("{}: {error}", egress.display()))?;
+        .map_err(|error| format!("{}: {error}", egress.display()))?
+        .with_own(own::is_own);
     Ok(Snapshot { learn_until: approved.and_then(|approved| approved.learn_until), file, policy })
 }
 

@@ -1,11 +1,17 @@
 //! Which name an address stands for: addresses that names were resolved to, and addresses of 198.18.0.0/15 that stand for names
-//! nobody was asked about. Both tables are bounded; what was not used for longest goes first.
+//! nobody was asked about. Both tables are bounded; what was not used for longest goes first. That a name has an address holds for an hour
+//! after the last answer that said so; then it only tells which name is to be looked up again.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+/// How long a name has an address after the last answer that said so; answers say 30 s, and programs keep them for longer.
+const HOLDS: Duration = Duration::from_secs(3600);
+/// Addresses of a name, at most.
+const EACH: usize = 64;
 /// Names of each kind, at most.
 const MOST: usize = 4096;
 /// The first address that stands for a name, and how many there are (RFC 2544's block, without its first and last).
@@ -21,15 +27,32 @@ pub struct Names {
 #[derive(Debug)]
 struct Tables {
     clock: u64,
-    pins: HashMap<String, (u64, Vec<IpAddr>)>,
+    pins: HashMap<String, (u64, Vec<Pin>)>,
     stand_ins: HashMap<String, (u64, u32)>,
     standing: HashMap<u32, String>,
     next: u32,
 }
 
+/// An address of a name, and when an answer said so.
+#[derive(Clone, Copy, Debug)]
+struct Pin {
+    address: IpAddr,
+    said: Instant,
+}
+
+impl Pin {
+    fn holds(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.said) < HOLDS
+    }
+}
+
 impl Names {
-    /// Notes what a name was resolved to; what it was resolved to before counts on, up to 64 addresses.
+    /// Notes what a name was resolved to just now; what it was resolved to before holds on for its time.
     pub fn pin(&self, name: &str, addresses: &[IpAddr]) {
+        self.pin_at(name, addresses, Instant::now());
+    }
+
+    fn pin_at(&self, name: &str, addresses: &[IpAddr], said: Instant) {
         let mut tables = self.lock();
         let now = tables.tick();
         if !tables.pins.contains_key(name) {
@@ -37,9 +60,9 @@ impl Names {
         }
         let (used, known) = tables.pins.entry(name.to_owned()).or_default();
         *used = now;
-        known.retain(|address| !addresses.contains(address));
-        known.splice(..0, addresses.iter().copied());
-        known.truncate(64);
+        known.retain(|pin| !addresses.contains(&pin.address));
+        known.splice(..0, addresses.iter().map(|address| Pin { address: *address, said }));
+        known.truncate(EACH);
     }
 
     /// The address that stands for a name: the same as long as it is known.
@@ -76,26 +99,43 @@ impl Names {
         Some(name)
     }
 
-    /// Whether the name was resolved to this address.
+    /// Whether the name has this address, by an answer that still holds.
     pub fn is_pinned(&self, name: &str, address: IpAddr) -> bool {
+        self.is_pinned_at(name, address, Instant::now())
+    }
+
+    fn is_pinned_at(&self, name: &str, address: IpAddr, now: Instant) -> bool {
         let mut tables = self.lock();
-        let now = tables.tick();
+        let tick = tables.tick();
         let Some((used, known)) = tables.pins.get_mut(name) else { return false };
-        *used = now;
-        known.contains(&address)
+        *used = tick;
+        known.iter().any(|pin| pin.address == address && pin.holds(now))
     }
 
-    /// The only name that was resolved to this address; nothing if there are several.
+    /// The only name that was resolved to this address; nothing if there are several. One that no longer holds counts where none does: it
+    /// tells what is to be looked up again.
     pub fn only_name_of(&self, address: IpAddr) -> Option<String> {
-        let tables = self.lock();
-        let mut found = tables.pins.iter().filter(|(_, (_, known))| known.contains(&address));
-        let (name, _) = found.next()?;
-        found.next().is_none().then(|| name.clone())
+        self.only_name_of_at(address, Instant::now())
     }
 
-    /// Whether any name was resolved to this address.
+    fn only_name_of_at(&self, address: IpAddr, now: Instant) -> Option<String> {
+        let tables = self.lock();
+        let only = |wanted: &dyn Fn(&Pin) -> bool| {
+            let mut found = tables.pins.iter().filter(|(_, (_, known))| known.iter().any(wanted));
+            let first = found.next().map(|(name, _)| name.clone());
+            (first, found.next().is_some())
+        };
+        match only(&|pin| pin.address == address && pin.holds(now)) {
+            (None, _) => {}
+            (found, several) => return found.filter(|_| !several),
+        }
+        let (found, several) = only(&|pin| pin.address == address);
+        found.filter(|_| !several)
+    }
+
+    /// Whether any name was resolved to this address, however long ago.
     pub fn is_known(&self, address: IpAddr) -> bool {
-        self.lock().pins.values().any(|(_, known)| known.contains(&address))
+        self.lock().pins.values().any(|(_, known)| known.iter().any(|pin| pin.address == address))
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
@@ -166,5 +206,41 @@ mod tests {
         names.pin("b.example", &[address]);
         assert_eq!(names.only_name_of(address), None);
         assert!(names.is_pinned("b.example", address) && !names.is_pinned("c.example", address));
+    }
+
+    #[test]
+    fn an_address_holds_for_an_hour_after_the_last_answer_and_then_the_name_is_looked_up_again() {
+        let names = Names::default();
+        let [old, new] = [IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2])];
+        let begun = Instant::now();
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        names.pin_at("a.example", &[old, new], begun);
+        names.pin_at("a.example", &[new], after(1800));
+        for (seconds, holds) in [(3599, (true, true)), (3600, (false, true)), (5400, (false, false))] {
+            let now = after(seconds);
+            let both = (names.is_pinned_at("a.example", old, now), names.is_pinned_at("a.example", new, now));
+            assert_eq!(both, holds, "{seconds}");
+        }
+        // It is still no address that nobody looked up, and it is told whose it was.
+        assert!(names.is_known(old));
+        assert_eq!(names.only_name_of_at(old, after(9999)).as_deref(), Some("a.example"));
+        // Whoever has it now goes before whoever had it.
+        names.pin_at("b.example", &[old], after(9000));
+        assert_eq!(names.only_name_of_at(old, after(9999)).as_deref(), Some("b.example"));
+        assert_eq!(names.only_name_of_at(old, after(13_000)), None);
+    }
+
+    #[test]
+    fn names_and_their_addresses_are_bounded() {
+        let names = Names::default();
+        for number in 0..MOST + 10 {
+            names.pin(&format!("n{number}.example"), &[IpAddr::from([192, 0, 2, 1])]);
+        }
+        for number in 0..200 {
+            names.pin("a.example", &[IpAddr::from([192, 0, 2, number])]);
+        }
+        let tables = names.lock();
+        assert!(tables.pins.len() <= MOST);
+        assert_eq!(tables.pins.get("a.example").map(|(_, known)| known.len()), Some(EACH));
     }
 }

@@ -4,12 +4,9 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-/// How long a look-up may take.
-const LOOK_UP: Duration = Duration::from_secs(5);
 /// Addresses of a name that count, at most.
 const MOST: usize = 16;
 
@@ -18,7 +15,7 @@ pub type Coming<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>
 
 /// Names and connections.
 pub trait Network: Send + Sync {
-    /// Addresses of a name.
+    /// Addresses of a name. It takes as long as it takes: `Lookups` bounds that.
     fn resolve<'a>(&'a self, name: &'a str) -> Coming<'a, Vec<IpAddr>>;
     /// A connection to an address.
     fn connect(&self, address: SocketAddr) -> Coming<'_, TcpStream>;
@@ -33,8 +30,7 @@ impl Network for Host {
         Box::pin(async move {
             // The final dot keeps the search list of resolv.conf out of it.
             let asked = format!("{name}.");
-            let found = tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((asked.as_str(), 0))).await;
-            let found = found.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            let found = tokio::net::lookup_host((asked.as_str(), 0)).await?;
             let mut addresses: Vec<IpAddr> = Vec::new();
             for address in found.map(|address| address.ip().to_canonical()) {
                 if !addresses.contains(&address) && addresses.len() < MOST {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use model::egress::SecretUse;
@@ -197,28 +198,25 @@ impl Passage {
                 }
             }
         };
+        let (sent, received) = (AtomicU64::new(0), AtomicU64::new(0));
+        let most = admitted.ruling.terms.max_bytes;
         let ended = tokio::select! {
-            ended = relay::run(&mut client, &mut server, admitted.ruling.terms.max_bytes) => ended,
+            ended = relay::run(&mut client, &mut server, most, (&sent, &received)) => ended,
             () = forbidden => {
                 proxy.events.happened("cut", &format_args!("the policy no longer allows the connection to {}:{}", self.place.host, self.place.port));
                 Err(std::io::ErrorKind::ConnectionAborted.into())
             }
         };
-        match ended {
-            Ok((sent, received)) => {
-                proxy.events.numbers.add("bytes-sent", sent);
-                proxy.events.numbers.add("bytes-received", received);
+        proxy.events.numbers.add("bytes-sent", sent.into_inner());
+        proxy.events.numbers.add("bytes-received", received.into_inner());
+        if let Err(error) = ended {
+            if error.kind() == std::io::ErrorKind::QuotaExceeded {
+                proxy
+                    .events
+                    .happened("max-bytes", &format_args!("{}:{}: {error}", self.place.host, self.place.port));
             }
-            Err(error) => {
-                if error.kind() == std::io::ErrorKind::QuotaExceeded {
-                    proxy.events.happened(
-                        "max-bytes",
-                        &format_args!("{}:{}: {error}", self.place.host, self.place.port),
-                    );
-                }
-                relay::cut(&client.io);
-                relay::cut(&server);
-            }
+            relay::cut(&client.io);
+            relay::cut(&server);
         }
     }
 }
@@ -242,7 +240,7 @@ pub async fn refuse_tls(client: &mut Rewind) {
     const GONE: Duration = Duration::from_secs(1);
     // It may be gone already.
     drop(tokio::time::timeout(GONE, client.io.write_all(&ACCESS_DENIED)).await);
-    drop(tokio::time::timeout(GONE, client.io.shutdown()).await);
+    relay::finish(&client.io).await;
 }
 
 /// Comes when the client has hung up.

@@ -14,10 +14,13 @@ use crate::events::Events;
 use crate::http::Upstream;
 use crate::identity::Identity;
 use crate::live::Live;
+use crate::lookups::Lookups;
 use crate::names::Names;
 use crate::network::Network;
 use crate::rates::Rates;
 
+/// Requests at once, on all connections.
+const REQUESTS: usize = 512;
 /// WebSockets at once.
 const WEBSOCKETS: usize = 512;
 
@@ -93,6 +96,8 @@ pub struct Proxy {
     pub queries: crate::dns::Limits,
     /// Whether anything goes on.
     pub activity: Arc<Activity>,
+    /// Places of requests.
+    pub requests: Arc<Semaphore>,
     /// Places of WebSockets.
     pub websockets: Arc<Semaphore>,
     /// Its patience.
@@ -108,6 +113,7 @@ impl Proxy {
     pub fn new(parts: Parts) -> Result<Arc<Self>, rustls::Error> {
         let Parts { files, ask, identity, network, roots, authority, broker, patience } = parts;
         let live = Arc::new(Live::new(files));
+        let network: Arc<dyn Network> = Arc::new(Lookups::new(network));
         Ok(Arc::new(Self {
             upstream: Upstream::new(Arc::clone(&network), Arc::clone(&live), roots, patience.connect)?,
             live,
@@ -121,6 +127,7 @@ impl Proxy {
             rates: Rates::default(),
             queries: crate::dns::Limits::default(),
             activity: Arc::default(),
+            requests: Arc::new(Semaphore::new(REQUESTS)),
             websockets: Arc::new(Semaphore::new(WEBSOCKETS)),
             patience,
         }))

@@ -12,12 +12,17 @@ use crate::authority::{self, Authority};
 use crate::broker::Broker;
 use crate::confinement;
 use crate::identity::Identity;
+use crate::journal::{self, Finish};
+use crate::lookups;
 use crate::network;
 use crate::proxy::{Parts, Patience, Proxy};
 use crate::secrets::Secrets;
 use crate::sockets::{self, Sockets};
 
 type Ended = (Exit, String);
+
+/// How long what runs beside may take at the end.
+const END: std::time::Duration = std::time::Duration::from_secs(2);
 
 const HOW: &str = "tenant-egress is started by its sockets only: systemctl start tenant-egress@TENANT.socket";
 
@@ -36,7 +41,6 @@ pub fn run() -> Exit {
     match ended {
         Ok(()) => Exit::Ok,
         Err((exit, why)) => {
-            tracing::error!("{why}");
             // Nobody is left to tell if standard error is gone.
             drop(writeln!(std::io::stderr(), "{why}"));
             exit
@@ -62,7 +66,7 @@ fn serve() -> Result<(), Ended> {
     let state = state.ok_or_else(|| (Exit::Usage, HOW.to_owned()))?;
     let confined = confinement::confine(&paths, &state);
     let confined = confined.map_err(|error| (error.exit(), error.to_string()))?;
-    start_logging();
+    let journal = start_logging();
     tracing::info!("{confined}");
     let broker = Broker::new(secrets, &state);
     let parts = Parts {
@@ -77,11 +81,26 @@ fn serve() -> Result<(), Ended> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(4)
+        // Look-ups, and a few files.
+        .max_blocking_threads(lookups::AT_ONCE + 4)
         .thread_stack_size(256 << 10)
         .build();
-    let runtime = runtime.map_err(|error| (Exit::Os, format!("cannot start: {error}")))?;
-    runtime.block_on(work(sockets, parts))
+    let done = match runtime {
+        Ok(runtime) => {
+            let done = runtime.block_on(work(sockets, parts));
+            // A file that is being written is finished; a look-up that hangs would keep PID 1 from starting the next proxy.
+            runtime.shutdown_timeout(END);
+            done
+        }
+        Err(error) => Err((Exit::Os, format!("cannot start: {error}"))),
+    };
+    if let Err((_, why)) = &done {
+        tracing::error!("{why}");
+    }
+    if let Some(journal) = journal {
+        journal.wait();
+    }
+    done
 }
 
 async fn work(sockets: Sockets, parts: Parts) -> Result<(), Ended> {
@@ -118,10 +137,17 @@ fn roots() -> rustls::RootCertStore {
 }
 
 /// To the journal, with fields; to standard error where there is no journal.
-fn start_logging() {
+fn start_logging() -> Option<Finish> {
+    const JOURNALD: &str = "/run/systemd/journal/socket";
     let registry = tracing_subscriber::registry().with(tracing_subscriber::filter::LevelFilter::INFO);
-    match tracing_journald::layer() {
-        Ok(journal) => registry.with(journal).init(),
-        Err(_) => registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).init(),
+    match journal::start(std::path::Path::new(JOURNALD)) {
+        Ok((journal, finish)) => {
+            registry.with(journal).init();
+            Some(finish)
+        }
+        Err(_) => {
+            registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).init();
+            None
+        }
     }
 }

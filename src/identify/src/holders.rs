@@ -58,12 +58,10 @@ pub fn holders(tree: &Tree, tenant: &TenantId, inode: u64) -> io::Result<Vec<Vec
     let wanted = format!("socket:[{inode}]");
     let mut found = Vec::new();
     let begun = Instant::now();
+    let late = || begun.elapsed() > PATIENCE;
     for pid in &members {
-        if begun.elapsed() > PATIENCE {
-            return Err(io::Error::other("the tenant has too many open files to look at in time"));
-        }
         let born = process::born(&tree.proc, *pid);
-        match holds(&tree.proc, *pid, OsStr::new(&wanted)) {
+        match holds(&tree.proc, *pid, OsStr::new(&wanted), &late) {
             Ok(false) => {}
             Ok(true) => {
                 let chain = chain(&tree.proc, *pid, &members);
@@ -107,8 +105,25 @@ fn collect(group: &Path, depth: usize, members: &mut BTreeSet<u32>) -> io::Resul
     Ok(())
 }
 
-fn holds(proc: &Path, pid: u32, wanted: &OsStr) -> io::Result<bool> {
-    for entry in fs::read_dir(proc.join(pid.to_string()).join("fd"))? {
+/// Whether a thread of the process holds it: a thread may have descriptors of its own (clone(2) without `CLONE_FILES`, or unshare(2)), and
+/// `/proc/PID/fd` shows those of the first thread, none when that one has ended.
+fn holds(proc: &Path, pid: u32, wanted: &OsStr, late: &dyn Fn() -> bool) -> io::Result<bool> {
+    for thread in fs::read_dir(proc.join(pid.to_string()).join("task"))? {
+        if late() {
+            return Err(io::Error::other("the tenant has too many open files to look at in time"));
+        }
+        match holds_itself(&thread?.path().join("fd"), wanted) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+fn holds_itself(descriptors: &Path, wanted: &OsStr) -> io::Result<bool> {
+    for entry in fs::read_dir(descriptors)? {
         match fs::read_link(entry?.path()) {
             Ok(link) if link.as_os_str() == wanted => return Ok(true),
             Ok(_) => {}
@@ -141,8 +156,11 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn whoever_holds_a_socket_in_the_tenants_groups_is_found() {
+    /// A thread with descriptors of its own takes copies of those of other tests along.
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+    /// A tenant acme whose only process is this one.
+    fn acme() -> (tempfile::TempDir, Tree, TenantId) {
         let groups = tempfile::tempdir().unwrap();
         let inner = groups.path().join("tenants.slice/tenants-acme.slice/openclaw@acme.service/inner");
         fs::create_dir_all(&inner).unwrap();
@@ -153,14 +171,48 @@ mod tests {
         }
         let mut file = fs::File::create(inner.join("cgroup.procs")).unwrap();
         io::Write::write_all(&mut file, format!("{}\n", std::process::id()).as_bytes()).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let inode = fs::metadata(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap().st_ino();
         let tree = Tree { groups: groups.path().to_owned(), proc: "/proc".into() };
-        let acme = TenantId::parse("acme").unwrap();
+        (groups, tree, TenantId::parse("acme").unwrap())
+    }
+
+    fn inode(listener: &TcpListener) -> u64 {
+        fs::metadata(format!("/proc/thread-self/fd/{}", listener.as_raw_fd())).unwrap().st_ino()
+    }
+
+    #[test]
+    fn whoever_holds_a_socket_in_the_tenants_groups_is_found() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (_groups, tree, acme) = acme();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let inode = inode(&listener);
         let found = holders(&tree, &acme, inode).unwrap();
         assert_eq!(found.len(), 1);
         drop(listener);
         assert!(holders(&tree, &acme, inode).unwrap().is_empty());
         assert!(holders(&tree, &TenantId::parse("other").unwrap(), inode).is_err());
+    }
+
+    #[test]
+    fn a_thread_with_descriptors_of_its_own_hides_nothing() {
+        use std::sync::mpsc::channel;
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (_groups, tree, acme) = acme();
+        let (tells, told) = channel();
+        let (ends, ended) = channel::<()>();
+        let thread = std::thread::spawn(move || {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES).unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            tells.send(inode(&listener)).unwrap();
+            ended.recv().ok();
+        });
+        let inode = told.recv().unwrap();
+        // The table of the first thread does not show it.
+        let first = Path::new("/proc").join(std::process::id().to_string()).join("fd");
+        let wanted = format!("socket:[{inode}]");
+        assert!(!holds_itself(&first, OsStr::new(&wanted)).unwrap());
+        assert_eq!(holders(&tree, &acme, inode).unwrap().len(), 1);
+        drop(ends);
+        thread.join().unwrap();
+        assert!(holders(&tree, &acme, inode).unwrap().is_empty());
     }
 }

@@ -16,9 +16,10 @@ use crate::{Tree, holders, tenant_of};
 
 /// Milliseconds without a question, before the program ends.
 const IDLE: u16 = 60_000;
-/// Connections at once, of all tenants and of each.
+/// Connections at once, of all tenants.
 const AT_ONCE: usize = 64;
-const AT_ONCE_EACH: usize = 4;
+/// And of each. A proxy asks four questions at once; the seat of one that was answered is free only when its thread has seen that.
+const AT_ONCE_EACH: usize = 8;
 /// How long a connection may be silent, and bytes of a question.
 const SILENT: Duration = Duration::from_secs(5);
 const MOST: u64 = 64;

@@ -112,12 +112,12 @@ impl Paths {
 
     /// Where proxies ask about destinations.
     pub fn ask_socket(&self) -> PathBuf {
-        self.at("run/tenantd/questions/ask.sock")
+        self.at("run/tenantd/closed/questions/ask.sock")
     }
 
     /// Where proxies ask which program a connection belongs to.
     pub fn identify_socket(&self) -> PathBuf {
-        self.at("run/tenantd/questions/identify.sock")
+        self.at("run/tenantd/closed/questions/identify.sock")
     }
 
     /// Installed runtimes, `<runtime>/<version>/`.

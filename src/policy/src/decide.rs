@@ -231,9 +231,12 @@ impl Policy {
         };
         let closed = |ip| self.closed().iter().any(|block| block.contains(ip));
         if closed(ip) || inner.is_some_and(closed) {
-            return Reach::Never("this machine's own, or another tenant's");
+            return Reach::Never("another tenant's");
         }
-        address::reach(ip)
+        match address::reach(ip) {
+            Reach::Public if self.is_own(ip) => Reach::Listed("this machine's own"),
+            reach @ (Reach::Public | Reach::Listed(_) | Reach::Never(_)) => reach,
+        }
     }
 
     fn weigh<'p>(&self, request: &Request<'_>, found: &Found<'p>) -> Decision<'p> {

@@ -115,6 +115,8 @@ pub struct Policy {
     default: Unlisted,
     /// Blocks of this machine that nobody reaches, whatever `allowed_ips` says: its own addresses, the pools of tenants.
     closed: Vec<Cidr>,
+    /// Whether an address is this machine's own, where that is known.
+    own: Option<fn(IpAddr) -> bool>,
     names: HashMap<String, Vec<usize>>,
     addresses: HashMap<IpAddr, Vec<usize>>,
     suffixes: HashMap<String, Vec<usize>>,
@@ -182,6 +184,17 @@ impl Policy {
     /// Blocks that stay closed.
     pub fn closed(&self) -> &[Cidr] {
         &self.closed
+    }
+
+    /// The same policy on a machine that knows its own addresses: they need `allowed_ips`, as private ones do.
+    #[must_use]
+    pub fn with_own(mut self, own: fn(IpAddr) -> bool) -> Policy {
+        self.own = Some(own);
+        self
+    }
+
+    pub(crate) fn is_own(&self, ip: IpAddr) -> bool {
+        self.own.is_some_and(|own| own(ip))
     }
 
     /// Whether the name may be looked up: some entry names it, or it could be asked about.

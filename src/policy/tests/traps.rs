@@ -145,6 +145,22 @@ fn a_name_does_not_lead_to_places_inside() {
     assert_eq!(verdict(&guarded, inside), Verdict::Allow);
 }
 
+/// A service that listens on the host's public address is no more a tenant's than one on its private ones.
+#[test]
+fn a_name_does_not_lead_to_this_machines_public_address() {
+    let own = |text: &str| of(text).with_own(|ip| ip == std::net::IpAddr::from([8, 8, 8, 8]));
+    let here = Ask { address: "8.8.8.8", ..connect("a.example.com") };
+    let beside = Ask { address: "8.8.8.9", ..connect("a.example.com") };
+    let listed = own(&endpoint("host: a.example.com, port: 443"));
+    assert_eq!((verdict(&listed, here), verdict(&listed, beside)), (Verdict::Deny, Verdict::Allow));
+    let opened = own(&endpoint("host: a.example.com, port: 443, allowed_ips: [8.8.8.8]"));
+    assert_eq!(verdict(&opened, here), Verdict::Allow);
+    let asking = own("version: 1\nx-tenantd: { default: ask }");
+    assert_eq!((verdict(&asking, here), verdict(&asking, beside)), (Verdict::Deny, Verdict::Ask));
+    // Where nobody knows, it is an address as any other.
+    assert_eq!(verdict(&of(&endpoint("host: a.example.com, port: 443")), here), Verdict::Allow);
+}
+
 /// Asking about a place inside would be a way to have an operator open it.
 #[test]
 fn places_inside_are_never_asked_about() {

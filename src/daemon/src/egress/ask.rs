@@ -54,10 +54,14 @@ pub fn serve(service: Arc<Service>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Proxies have users that come and go, so anybody may connect; who is no proxy is not heard.
+/// Proxies have users that come and go, which no mode of the socket can name. So whoever reaches it may connect, and only proxies reach it:
+/// it lies below a directory that nobody but root walks, and is bound into their units. Who is no proxy is not heard besides.
 fn listen(path: &Path) -> std::io::Result<UnixListener> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
+        if let Some(closed) = directory.parent() {
+            std::fs::set_permissions(closed, std::fs::Permissions::from_mode(0o700))?;
+        }
         std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755))?;
     }
     match std::fs::remove_file(path) {
@@ -294,6 +298,20 @@ mod tests {
                 assert_eq!(asked.unwrap().is_some(), sound, "{} bytes", text.len());
             }
         });
+    }
+
+    #[test]
+    fn the_socket_lies_where_no_other_account_comes() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _entered = runtime.enter();
+        let root = tempfile::tempdir().unwrap();
+        let path = model::Paths::below(root.path()).ask_socket();
+        let _listener = listen(&path).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let above: Vec<_> = path.ancestors().take(3).map(mode).collect();
+        assert_eq!(above, [0o666, 0o755, 0o700]);
+        // It is there again after a restart.
+        listen(&path).unwrap();
     }
 
     #[test]

@@ -4,14 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use policy::{Exchange, Kind, Target};
+use tokio::sync::watch;
 
 use super::route::{self, Fault};
-use super::stream::{Counted, Guarded};
+use super::stream::{Counted, Guarded, Placed};
 use super::upstream::{Failed, Lease};
 use super::{brokered, headers, page, serve};
 use crate::body::Body;
@@ -42,16 +43,35 @@ pub(super) struct Asked {
     pub(super) method: Method,
     pub(super) target: Target,
     pub(super) raw: String,
+    /// The address that it goes to, once that is known.
+    reached: watch::Sender<Option<IpAddr>>,
 }
 
 impl Asked {
     pub(super) fn exchange(&self, kind: Kind) -> Exchange<'_> {
         Exchange { kind, method: self.method.as_str(), target: &self.target }
     }
+
+    /// The address by which it is decided: the one that the client chose, or the one that it goes to.
+    pub(super) fn address(&self, session: &Session) -> Option<IpAddr> {
+        session.address.or(*self.reached.borrow())
+    }
 }
 
-/// Answers a request.
+/// Answers a request, if it finds a place among those of all connections; the place is free when the answer has ended.
 pub(super) async fn answer(session: Arc<Session>, request: Request<Incoming>) -> Response<Body> {
+    let Ok(place) = Arc::clone(&session.proxy.requests).try_acquire_owned() else {
+        session.proxy.events.happened("requests-refused", &"too many requests at once");
+        let refusal =
+            Refusal::new("too many requests of this tenant are open: try again when some have ended");
+        let mut busy = page::response(StatusCode::SERVICE_UNAVAILABLE, "too_many", &refusal, None);
+        busy.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        return busy;
+    };
+    answer_one(session, request).await.map(|body| Placed { body, _place: place }.boxed_unsync())
+}
+
+async fn answer_one(session: Arc<Session>, request: Request<Incoming>) -> Response<Body> {
     let read = read(&session, &request);
     let place = read.as_ref().ok().map(|asked| asked.place.clone());
     let answered = match read {
@@ -76,7 +96,14 @@ fn read(session: &Session, request: &Request<Incoming>) -> Result<Asked, Fault> 
     let (raw, target) = route::target_of(request)?;
     let upgrade = request.version() == Version::HTTP_11 && headers::asks_for_websocket(request.headers());
     let kind = if upgrade { Kind::Upgrade } else { Kind::Request };
-    Ok(Asked { place, kind, method: request.method().clone(), target, raw })
+    Ok(Asked {
+        place,
+        kind,
+        method: request.method().clone(),
+        target,
+        raw,
+        reached: watch::Sender::new(None),
+    })
 }
 
 async fn carry(
@@ -157,7 +184,10 @@ async fn send(
 ) -> Result<Response<Body>, Fault> {
     let upstream = &session.proxy.upstream;
     let lease = match kept(session, asked, admitted).await {
-        Some(lease) => lease,
+        Some(lease) => {
+            asked.reached.send_replace(Some(lease.address()));
+            lease
+        }
         None => connect(session, asked, admitted, false).await?,
     };
     let (response, lease) = match upstream.exchange(lease, request).await {
@@ -224,7 +254,9 @@ pub(super) async fn connect(
         ))));
     }
     let connected = proxy.upstream.connect(&server(session, &asked.place), &addresses, upgrade).await;
-    connected.map_err(|error| failure(&error))
+    let lease = connected.map_err(|error| failure(&error))?;
+    asked.reached.send_replace(Some(lease.address()));
+    Ok(lease)
 }
 
 pub(super) fn failure(error: &DialError) -> Fault {
@@ -238,20 +270,25 @@ pub(super) fn failure(error: &DialError) -> Fault {
     (status, code, Refusal::new(error.to_string()))
 }
 
-/// Comes when the policy no longer allows the request.
+/// Comes when the policy no longer allows the request, at the address that it goes to.
 pub(super) async fn forbidden(session: Arc<Session>, asked: Arc<Asked>, granted: Granted) {
     let proxy = &session.proxy;
-    let mut changes = proxy.live.changes();
+    let (mut changes, mut reached) = (proxy.live.changes(), asked.reached.subscribe());
     // What changed since the request was decided counts, too.
     changes.mark_changed();
     loop {
-        if changes.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = changes.changed() => changed,
+            changed = reached.changed() => changed,
+        };
+        if changed.is_err() {
             return;
         }
         let Some(snapshot) = proxy.live.now() else { return };
         let Ok(programs) = session.who.programs(proxy, &snapshot, &asked.place.host).await else { return };
         let exchange = Some(asked.exchange(asked.kind));
-        let verdict = gate::rule(&snapshot, programs, &asked.place, session.address, exchange).verdict;
+        let address = asked.address(&session);
+        let verdict = gate::rule(&snapshot, programs, &asked.place, address, exchange).verdict;
         if !granted.goes_on(verdict) {
             return proxy.events.happened(
                 "cut",

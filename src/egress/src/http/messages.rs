@@ -59,7 +59,7 @@ impl Filling {
         let snapshot = proxy.live.now().ok_or(None)?;
         let programs = session.who.programs(proxy, &snapshot, &asked.place.host).await.map_err(|_| None)?;
         let exchange = Some(asked.exchange(asked.kind));
-        let ruling = gate::rule(&snapshot, programs, &asked.place, session.address, exchange);
+        let ruling = gate::rule(&snapshot, programs, &asked.place, asked.address(session), exchange);
         let new = message(&proxy.broker.table(&snapshot), ruling.rewrites_messages)?;
         let new = new.map(Zeroizing::new).ok_or(None)?;
         proxy.events.noted(

@@ -6,6 +6,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::body::{self, Body};
 use crate::gate::{Place, Refusal};
+use crate::relay;
 use crate::rewind::Rewind;
 
 #[derive(Serialize)]
@@ -61,7 +62,7 @@ pub fn page(status: u16, code: &str, refusal: &Refusal, place: Option<&Place>) -
 pub async fn refuse(client: &mut Rewind, status: u16, code: &str, refusal: &Refusal, place: Option<&Place>) {
     // It may be gone already.
     drop(client.io.write_all(&page(status, code, refusal, place)).await);
-    drop(client.io.shutdown().await);
+    relay::finish(&client.io).await;
 }
 
 /// The refusal as the answer to a request.

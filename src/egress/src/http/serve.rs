@@ -24,6 +24,13 @@ const HEAD: Duration = Duration::from_secs(60);
 const MOST: usize = 64 << 10;
 /// Requests at once on one connection.
 const STREAMS: u32 = 100;
+/// Bounds of HTTP/2. A list of fields is cut into as many CONTINUATION frames as fit it, and no more (h2 derives that from the first two).
+const HEAD_LIST: u32 = 64 << 10;
+const FRAME: u32 = 16 << 10;
+/// Streams that a client opened and reset before they were taken, and those that were reset for its errors: one more ends the connection
+/// (CVE-2023-44487). What was taken and is reset then is given up, and frees its place. Answers to SETTINGS and PING are never queued: as long
+/// as the client does not read one, nothing more is read from it.
+const RESETS: usize = 20;
 
 /// Whether it is the name of the inference route.
 #[must_use]
@@ -96,7 +103,10 @@ async fn serve(
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
-        .max_header_list_size(64 << 10)
+        .max_header_list_size(HEAD_LIST)
+        .max_frame_size(FRAME)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(RESETS)
         .initial_stream_window_size(256 << 10)
         .initial_connection_window_size(1 << 20)
         .max_send_buf_size(64 << 10);

@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::upstream::{Lease, Pool};
-use crate::body::BodyError;
+use crate::body::{Body, BodyError};
 
 /// A server's body, at whose end its connection is kept.
 pub(super) struct Returning {
@@ -76,6 +77,32 @@ impl<B: HttpBody<Data = Bytes, Error = BodyError> + Unpin> HttpBody for Guarded<
         if self.forbidden.as_mut().poll(context).is_ready() {
             return Poll::Ready(Some(Err(BodyError::Ended("the policy no longer allows this"))));
         }
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A body that holds the place of its request until it has ended.
+pub(super) struct Placed {
+    pub(super) body: Body,
+    pub(super) _place: OwnedSemaphorePermit,
+}
+
+impl HttpBody for Placed {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 

@@ -31,6 +31,9 @@ const MOST: usize = 64;
 const ANSWER: Duration = Duration::from_secs(900);
 /// Bytes of a head, at most.
 const HEAD: usize = 64 << 10;
+const HEAD_LIST: u32 = 64 << 10;
+/// Streams that were reset and are still known.
+const RESETS: usize = 50;
 
 /// Servers.
 #[expect(missing_debug_implementations, reason = "it holds the network")]
@@ -66,6 +69,13 @@ pub(super) struct Lease {
     address: IpAddr,
     sender: Sender,
     fresh: bool,
+}
+
+impl Lease {
+    /// Where it leads.
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
+    }
 }
 
 impl Pool {
@@ -300,7 +310,9 @@ async fn one(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Re
 async fn many(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Sender, hyper::Error> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
-        .max_header_list_size(64 << 10)
+        .max_header_list_size(HEAD_LIST)
+        // Streams that a server resets are kept for a while; how many, and how often it may err, is bounded.
+        .max_concurrent_reset_streams(RESETS)
         .initial_stream_window_size(256 << 10)
         .initial_connection_window_size(1 << 20);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;

@@ -182,7 +182,8 @@ impl Way<'_> {
         let Way { session, asked, admitted } = self;
         let seen = Seen { exchange: asked.exchange(Kind::Message), raw: &asked.raw };
         let proxy = &session.proxy;
-        proxy.admit(&session.who, &asked.place, session.address, Some(seen), &admitted.asked).await.is_ok()
+        let address = asked.address(session);
+        proxy.admit(&session.who, &asked.place, address, Some(seen), &admitted.asked).await.is_ok()
     }
 }
 

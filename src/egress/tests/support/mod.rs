@@ -11,7 +11,6 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -122,7 +121,7 @@ impl World {
         let proxy = Proxy::new(Parts {
             files: directory.path().to_owned(),
             ask,
-            identity: Identity::new(netlink(), PathBuf::from("/nonexistent")),
+            identity: Identity::new(netlink(), directory.path().join("identify.sock")),
             network: Arc::clone(&outside) as Arc<dyn Network>,
             roots,
             authority: Some(Authority::read(pem.as_bytes()).unwrap()),
