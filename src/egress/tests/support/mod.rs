@@ -8,6 +8,8 @@
     reason = "tests; each uses a part"
 )]
 
+pub mod http2;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
