@@ -123,6 +123,7 @@ pub(super) fn toward_server(
 ) -> Result<Request<Body>, Fault> {
     let (mut head, body) = request.into_parts();
     headers::take_hop_by_hop(&mut head.headers);
+    headers::join_cookies(&mut head.headers);
     let Place { host, port } = &asked.place;
     let default = if session.tls { 443 } else { 80 };
     let host = if *port == default { host.to_string() } else { format!("{host}:{port}") };
