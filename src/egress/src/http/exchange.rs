@@ -169,8 +169,17 @@ async fn send(
         }
         Err(Failed { error, .. }) => return Err(failure(&error)),
     };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let refusal =
+            Refusal::new(format!("{} changed the protocol, and nobody asked it to", asked.place.host));
+        return Err((StatusCode::BAD_GATEWAY, "unreachable", refusal));
+    }
     let (mut head, body) = response.into_parts();
     headers::take_hop_by_hop(&mut head.headers);
+    if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        // They have no body, whatever length they tell.
+        head.headers.remove(CONTENT_LENGTH);
+    }
     head.extensions.clear();
     head.version = Version::HTTP_11;
     Ok(Response::from_parts(head, upstream.returning(body, lease).boxed_unsync()))
