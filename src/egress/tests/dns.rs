@@ -130,10 +130,30 @@ async fn a_message_that_is_no_single_query_is_refused_or_dropped() {
     for (bytes, wanted) in [
         (change(&two), ResponseCode::FormErr),
         (change(&|message| drop(message.take_queries())), ResponseCode::FormErr),
-        (change(&|message| drop(message.add_answer(record()))), ResponseCode::FormErr),
-        (change(&|message| drop(message.add_name_server(record()))), ResponseCode::FormErr),
-        (change(&|message| drop(message.set_op_code(OpCode::Update))), ResponseCode::NotImp),
-        (change(&|message| drop(message.set_op_code(OpCode::Notify))), ResponseCode::NotImp),
+        (
+            change(&|message| {
+                message.add_answer(record());
+            }),
+            ResponseCode::FormErr,
+        ),
+        (
+            change(&|message| {
+                message.add_name_server(record());
+            }),
+            ResponseCode::FormErr,
+        ),
+        (
+            change(&|message| {
+                message.set_op_code(OpCode::Update);
+            }),
+            ResponseCode::NotImp,
+        ),
+        (
+            change(&|message| {
+                message.set_op_code(OpCode::Notify);
+            }),
+            ResponseCode::NotImp,
+        ),
         // A pointer to itself, two to each other, one forward, one into the head.
         (raw(&[0xc0, 12]), ResponseCode::FormErr),
         (raw(&[1, b'a', 0xc0, 12]), ResponseCode::FormErr),
@@ -148,7 +168,9 @@ async fn a_message_that_is_no_single_query_is_refused_or_dropped() {
         assert!(answer.answers().is_empty(), "{bytes:?}");
         assert_eq!(answer.response_code(), wanted, "{bytes:?}");
     }
-    let answer = change(&|message| drop(message.set_message_type(MessageType::Response)));
+    let answer = change(&|message| {
+        message.set_message_type(MessageType::Response);
+    });
     let broken = [&[0xbe, 0xef, 0x81, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], &[0xc0, 12]].concat();
     for dropped in [answer, broken, vec![], vec![0xbe; 11]] {
         assert!(dns::answer(&world.proxy, &dropped).await.is_none(), "{dropped:?}");
@@ -343,4 +365,16 @@ async fn both_sockets_answer_and_what_is_too_long_for_one_comes_by_the_other() {
         let read = stream.read(&mut buffer).await;
         assert!(read.is_err() || read.is_ok_and(|length| length == 0), "{bad:?}");
     }
+}
+
+#[tokio::test]
+async fn a_name_whose_entry_has_ended_is_looked_up_no_more() {
+    let ended = "\n    x-tenantd: {expires: \"2026-01-01T00:00:00Z\"}";
+    let world = World::new(&policy("deny", &format!("{LISTED}{ended}")), None).await;
+    assert_eq!(of(&world, "a.example.").await, (ResponseCode::Refused, vec![]));
+    assert_eq!(of(&world, "x.wild.example.").await, (ResponseCode::Refused, vec![]));
+    assert!(world.looked_up().is_empty());
+    let world =
+        World::new(&policy("deny", &format!("{LISTED}{}", ended.replace("2026", "9998"))), None).await;
+    assert_eq!(of(&world, "a.example.").await.0, ResponseCode::NoError);
 }

@@ -100,13 +100,13 @@ async fn find(proxy: &Proxy, query: &Query) -> Found {
     let Some(snapshot) = proxy.live.now() else { return refused("dns-refused", &"there is no policy") };
     let name = host.to_string();
     let inference = name == INFERENCE_HOST;
-    if !inference && !snapshot.policy.resolves(&host) {
+    if !inference && !snapshot.resolves(&host) {
         return refused("dns-refused", &format_args!("{name} is not listed"));
     }
     if query.query_type() != RecordType::A {
         return Found::Nothing;
     }
-    let listing = if inference { Listing::None } else { snapshot.policy.listing(&host) };
+    let listing = if inference { Listing::None } else { snapshot.listing(&host) };
     match listing {
         Listing::None => return Found::Addresses(vec![proxy.names.stand_in(&name)]),
         Listing::Pattern(suffix) if !proxy.queries.may_name(suffix, &host) => {
