@@ -68,7 +68,7 @@ impl Proxy {
         };
         let snapshot =
             self.live.now().ok_or_else(|| Refusal::new("there is no policy, and nothing is allowed"))?;
-        if let Listing::Pattern(suffix) = snapshot.policy.listing(&place.host) {
+        if let Listing::Pattern(suffix) = snapshot.listing(&place.host) {
             if !self.queries.may_name(suffix, &place.host) {
                 self.events
                     .happened("dns-tunnel", &format_args!("too many names below {suffix} in a minute"));

@@ -120,7 +120,7 @@ async fn belongs(proxy: &Proxy, place: &Place, address: IpAddr) -> Option<Option
 }
 
 fn is_looked_up(proxy: &Proxy, snapshot: &Snapshot, host: &Host) -> bool {
-    match snapshot.policy.listing(host) {
+    match snapshot.listing(host) {
         Listing::Exact => true,
         Listing::Pattern(suffix) => proxy.queries.may_name(suffix, host),
         Listing::None => false,

@@ -17,6 +17,9 @@ const TTL: u32 = 30;
 const SHORT: u16 = 512;
 const LONG: u16 = 1232;
 
+/// Addresses of a name that are told, at most: no more are known of it afterwards.
+const MOST: usize = 64;
+
 /// An answer, and how long it may be over UDP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -97,13 +100,13 @@ async fn find(proxy: &Proxy, query: &Query) -> Found {
     let Some(snapshot) = proxy.live.now() else { return refused("dns-refused", &"there is no policy") };
     let name = host.to_string();
     let inference = name == INFERENCE_HOST;
-    if !inference && !snapshot.policy.resolves(&host) {
+    if !inference && !snapshot.resolves(&host) {
         return refused("dns-refused", &format_args!("{name} is not listed"));
     }
     if query.query_type() != RecordType::A {
         return Found::Nothing;
     }
-    let listing = if inference { Listing::None } else { snapshot.policy.listing(&host) };
+    let listing = if inference { Listing::None } else { snapshot.listing(&host) };
     match listing {
         Listing::None => return Found::Addresses(vec![proxy.names.stand_in(&name)]),
         Listing::Pattern(suffix) if !proxy.queries.may_name(suffix, &host) => {
@@ -119,7 +122,8 @@ async fn find(proxy: &Proxy, query: &Query) -> Found {
             return Found::Code(ResponseCode::ServFail);
         }
     };
-    let open: Vec<IpAddr> = found.into_iter().filter(|ip| snapshot.policy.takes(&host, *ip)).collect();
+    let open = found.into_iter().filter(|ip| snapshot.policy.takes(&host, *ip));
+    let open: Vec<IpAddr> = open.take(MOST).collect();
     proxy.names.pin(&name, &open);
     let addresses: Vec<Ipv4Addr> =
         open.iter().filter_map(|ip| if let IpAddr::V4(v4) = ip { Some(*v4) } else { None }).collect();

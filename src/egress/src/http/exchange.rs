@@ -133,9 +133,7 @@ async fn carry(
     let (outgoing, searched) = brokered::fill(session, &asked, &admitted, outgoing).await?.split();
     let response = tokio::select! {
         response = send(session, &asked, &admitted, outgoing) => response?,
-        () = forbidden() => {
-            return Err((StatusCode::FORBIDDEN, "egress_denied", Refusal::new("the policy no longer allows this")));
-        }
+        () = forbidden() => return Err(no_longer()),
     };
     let response = brokered::scan(session, &asked, (&searched.0, searched.1), response)?;
     Ok(response.map(|body| Guarded { body, forbidden: forbidden() }.boxed_unsync()))
@@ -150,6 +148,7 @@ pub(super) fn toward_server(
 ) -> Result<Request<Body>, Fault> {
     let (mut head, body) = request.into_parts();
     headers::take_hop_by_hop(&mut head.headers);
+    headers::join_cookies(&mut head.headers);
     let Place { host, port } = &asked.place;
     let default = if session.tls { 443 } else { 80 };
     let host = if *port == default { host.to_string() } else { format!("{host}:{port}") };
@@ -198,11 +197,25 @@ async fn send(
         }
         Err(Failed { error, .. }) => return Err(failure(&error)),
     };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let refusal =
+            Refusal::new(format!("{} changed the protocol, and nobody asked it to", asked.place.host));
+        return Err((StatusCode::BAD_GATEWAY, "unreachable", refusal));
+    }
+    Ok(from_server(session, response, lease))
+}
+
+/// An answer as the proxy's own.
+pub(super) fn from_server(session: &Session, response: Response<Incoming>, lease: Lease) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     headers::take_hop_by_hop(&mut head.headers);
+    if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        // They have no body, whatever length they tell.
+        head.headers.remove(CONTENT_LENGTH);
+    }
     head.extensions.clear();
     head.version = Version::HTTP_11;
-    Ok(Response::from_parts(head, upstream.returning(body, lease).boxed_unsync()))
+    Response::from_parts(head, session.proxy.upstream.returning(body, lease).boxed_unsync())
 }
 
 fn server(session: &Session, place: &Place) -> Server {
@@ -268,6 +281,11 @@ pub(super) fn failure(error: &DialError) -> Fault {
         }
     };
     (status, code, Refusal::new(error.to_string()))
+}
+
+/// What a request is answered that the policy no longer allows.
+pub(super) fn no_longer() -> Fault {
+    (StatusCode::FORBIDDEN, "egress_denied", Refusal::new("the policy no longer allows this"))
 }
 
 /// Comes when the policy no longer allows the request, at the address that it goes to.

@@ -32,6 +32,17 @@ pub(super) fn take_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Cookies that HTTP/2 splits are one field in HTTP/1.1 (RFC 9113, 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let all: Vec<&[u8]> = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes).collect();
+    if all.len() < 2 {
+        return;
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
 /// Whether a request asks to become a WebSocket.
 pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
     tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"))

@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use model::egress::INFERENCE_HOST;
 use policy::Host;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -40,7 +40,7 @@ pub fn is_inference(place: &Place) -> bool {
 
 /// Serves requests in plain text for one place, in HTTP/1.1.
 pub async fn plain(proxy: &Arc<Proxy>, client: Rewind, passage: Passage) {
-    serve(client, session(proxy, passage, false), true).await;
+    serve(client, session(proxy, passage, false), false).await;
 }
 
 /// Serves requests in TLS that ends here.
@@ -61,7 +61,10 @@ pub async fn terminated(proxy: &Arc<Proxy>, mut client: Rewind, passage: Passage
         }
     };
     match tokio::time::timeout(proxy.patience.head, acceptor.accept(client)).await {
-        Ok(Ok(stream)) => serve(stream, session(proxy, passage, true), false).await,
+        Ok(Ok(stream)) => {
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            serve(stream, session(proxy, passage, true), http2).await;
+        }
         Ok(Err(error)) => proxy.events.happened("tls-failed", &error),
         Err(_) => proxy.events.happened("tls-failed", &"the handshake took too long"),
     }
@@ -73,7 +76,7 @@ pub async fn explicit(proxy: &Arc<Proxy>, client: Rewind, who: Arc<Who>) {
     let proxy = Arc::clone(proxy);
     let granted = Granted::default();
     let session = Session { proxy, who, place, address, tls: false, granted, sent: Arc::default() };
-    serve(client, session, true).await;
+    serve(client, session, false).await;
 }
 
 fn session(proxy: &Arc<Proxy>, passage: Passage, tls: bool) -> Session {
@@ -88,34 +91,33 @@ fn session(proxy: &Arc<Proxy>, passage: Passage, tls: bool) -> Session {
     }
 }
 
-async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    session: Session,
-    only_http1: bool,
-) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, session: Session, http2: bool) {
     let session = Arc::new(session);
-    let mut builder = Builder::new(TokioExecutor::new());
-    if only_http1 {
-        builder = builder.http1_only();
-    }
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MOST);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(HEAD_LIST)
-        .max_frame_size(FRAME)
-        .max_pending_accept_reset_streams(RESETS)
-        .max_local_error_reset_streams(RESETS)
-        .initial_stream_window_size(256 << 10)
-        .initial_connection_window_size(1 << 20)
-        .max_send_buf_size(64 << 10);
     let own = Arc::clone(&session);
     let service = service_fn(move |request| {
         let session = Arc::clone(&own);
         async move { Ok::<_, Infallible>(answer(session, request).await) }
     });
-    if builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await.is_err() {
+    let stream = TokioIo::new(stream);
+    let served = if http2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(HEAD_LIST)
+            .max_frame_size(FRAME)
+            .max_pending_accept_reset_streams(RESETS)
+            .max_local_error_reset_streams(RESETS)
+            .initial_stream_window_size(256 << 10)
+            .initial_connection_window_size(1 << 20)
+            .max_send_buf_size(64 << 10);
+        builder.serve_connection(stream, service).await
+    } else {
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MOST);
+        builder.serve_connection(stream, service).with_upgrades().await
+    };
+    if served.is_err() {
         session.proxy.events.numbers.count("connections-broken");
     }
 }

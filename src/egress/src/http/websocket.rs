@@ -19,6 +19,7 @@ use super::exchange::{self, Asked, Session};
 use super::frames::Frames;
 use super::messages::{self, Filling};
 use super::route::Fault;
+use super::stream::Guarded;
 use super::{brokered, headers};
 use crate::body::{self, Body};
 use crate::gate::{Admitted, Refusal, Seen};
@@ -61,14 +62,18 @@ pub(super) async fn open(
     let filling = Filling::new(session, &asked, &admitted, upgrade, &searched.0);
     let lease = exchange::connect(session, &asked, &admitted, true).await?;
     let upstream = &session.proxy.upstream;
-    let (mut response, lease) =
-        upstream.exchange(lease, outgoing).await.map_err(|failed| exchange::failure(&failed.error))?;
+    let asked = Arc::new(asked);
+    let forbidden =
+        || Box::pin(exchange::forbidden(Arc::clone(session), Arc::clone(&asked), admitted.asked.clone()));
+    let answered = tokio::select! {
+        answered = upstream.exchange(lease, outgoing) => answered,
+        () = forbidden() => return Err(exchange::no_longer()),
+    };
+    let (mut response, lease) = answered.map_err(|failed| exchange::failure(&failed.error))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let (mut head, body) = response.into_parts();
-        headers::take_hop_by_hop(&mut head.headers);
-        head.extensions.clear();
-        let response = Response::from_parts(head, upstream.returning(body, lease).boxed_unsync());
-        return brokered::scan(session, &asked, (&searched.0, searched.1), response);
+        let response = exchange::from_server(session, response, lease);
+        let response = brokered::scan(session, &asked, (&searched.0, searched.1), response)?;
+        return Ok(response.map(|body| Guarded { body, forbidden: forbidden() }.boxed_unsync()));
     }
     brokered::scan_head(session, &asked, (&searched.0, searched.1), response.headers())?;
     if response.headers().contains_key(SEC_WEBSOCKET_EXTENSIONS)
@@ -87,7 +92,7 @@ pub(super) async fn open(
     let busy = session.proxy.activity.begin();
     let session = Arc::clone(session);
     tokio::spawn(async move {
-        carry(session, Arc::new(asked), (admitted, filling), client, server).await;
+        carry(session, asked, (admitted, filling), client, server).await;
         drop((busy, place));
     });
     Ok(Response::from_parts(head, body::empty()))

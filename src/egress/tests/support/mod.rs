@@ -8,6 +8,8 @@
     reason = "tests; each uses a part"
 )]
 
+pub mod http2;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -33,7 +35,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 /// Names, and where public addresses are really.
 #[derive(Default)]
 pub struct Outside {
-    pub names: HashMap<String, Vec<IpAddr>>,
+    pub names: Mutex<HashMap<String, Vec<IpAddr>>>,
     pub places: Mutex<HashMap<SocketAddr, SocketAddr>>,
     pub looked_up: Mutex<Vec<String>>,
 }
@@ -41,7 +43,7 @@ pub struct Outside {
 impl Network for Outside {
     fn resolve<'a>(&'a self, name: &'a str) -> Coming<'a, Vec<IpAddr>> {
         self.looked_up.lock().unwrap().push(name.to_owned());
-        let found = self.names.get(name).cloned();
+        let found = self.names.lock().unwrap().get(name).cloned();
         Box::pin(async move { found.ok_or_else(|| std::io::ErrorKind::NotFound.into()) })
     }
 
@@ -112,7 +114,7 @@ impl World {
             ["a.example", "b.example", "other.example"].map(|name| (name.to_owned(), vec![PUBLIC.into()]));
         let mut names: HashMap<String, Vec<IpAddr>> = names.into();
         names.insert("rebound.example".to_owned(), vec![[127, 0, 0, 1].into()]);
-        let outside = Arc::new(Outside { names, ..Outside::default() });
+        let outside = Arc::new(Outside { names: Mutex::new(names), ..Outside::default() });
         let pem = new_authority("acme").unwrap();
         let ca = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         let (server, server_ca) = server_config();
@@ -157,6 +159,16 @@ impl World {
             "format": 1, "tenant": "acme", "document": document, "learn_until": learn_until,
         });
         put(&self.directory, "approvals.json", &file);
+    }
+
+    /// What a name leads to from now on.
+    pub fn name(&self, name: &str, addresses: &[IpAddr]) {
+        self.outside.names.lock().unwrap().insert(name.to_owned(), addresses.to_vec());
+    }
+
+    /// What was looked up outside so far.
+    pub fn looked_up(&self) -> Vec<String> {
+        self.outside.looked_up.lock().unwrap().clone()
     }
 
     /// Waits until something has happened.
