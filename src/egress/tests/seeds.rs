@@ -154,7 +154,12 @@ fn what_is_fuzzed_holds_for_the_seeds_cut_anywhere_or_with_bits_turned() {
     for (target, act) in TARGETS {
         let mut seeds = 0;
         for entry in fs::read_dir(corpus(target)).unwrap() {
-            let seed = fs::read(entry.unwrap().path()).unwrap();
+            let entry = entry.unwrap();
+            // What a fuzzer found for itself is named after its hash.
+            if entry.file_name().len() == 40 {
+                continue;
+            }
+            let seed = fs::read(entry.path()).unwrap();
             act(&seed);
             for at in 0..seed.len() {
                 let mut other = seed.clone();
