@@ -8,6 +8,9 @@ use super::body::Beginning;
 use super::placeholder::{Named, find};
 use super::scanner::{SHORTEST_SCANNED, Scanner};
 
+/// Forms in which a server sends a secret back.
+const FORMS: u8 = 10;
+
 /// A secret and an answer that may hold it: four bytes (size of the pieces, form, length of the secret, where it stands), the secret, the
 /// answer. It is found in every form and however the answer is cut; nothing of it passes; all else does.
 pub fn fuzz_scanner(bytes: &[u8]) {
@@ -59,13 +62,27 @@ fn pushed(scanner: &Scanner, answer: &[u8], size: usize) -> (Vec<u8>, bool) {
 /// What a server makes of a value among other things.
 fn echo(form: u8, before: &[u8], value: &[u8], after: &[u8]) -> Option<Vec<u8>> {
     let all = [before, value, after].concat();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || (form % 8 > 5 && b"-._~".contains(&byte));
-    Some(match form % 8 {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || (form % FORMS == 7 && b"-._~".contains(&byte));
+    Some(match form % FORMS {
         0 => all,
-        1 | 2 => {
+        1 | 2 | 8 | 9 => {
             let all = [&String::from_utf8_lossy(before), std::str::from_utf8(value).ok()?, ""].concat();
             let json = serde_json::to_string(&all).ok()?;
-            if form % 8 == 1 { json } else { json.replace('/', "\\/") }.into_bytes()
+            let by_number = |letter: char| match form % FORMS {
+                8 => !letter.is_ascii(),
+                9 => "<>&\u{2028}\u{2029}".contains(letter),
+                _ => false,
+            };
+            let slashes = if form % FORMS == 2 { json.replace('/', "\\/") } else { json };
+            let mut text = String::new();
+            for letter in slashes.chars() {
+                match by_number(letter) {
+                    false => text.push(letter),
+                    true => text
+                        .extend(letter.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}"))),
+                }
+            }
+            text.into_bytes()
         }
         3 => STANDARD.encode(all).into_bytes(),
         4 => URL_SAFE.encode(all).into_bytes(),
@@ -77,7 +94,7 @@ fn echo(form: u8, before: &[u8], value: &[u8], after: &[u8]) -> Option<Vec<u8>> 
         }
         6 | 7 => all
             .iter()
-            .flat_map(|byte| match (plain(*byte), form % 8) {
+            .flat_map(|byte| match (plain(*byte), form % FORMS) {
                 (true, _) => vec![*byte],
                 (false, 6) => format!("%{byte:02X}").into_bytes(),
                 (false, _) => format!("%{byte:02x}").into_bytes(),
