@@ -118,17 +118,25 @@ pub fn websocket(bytes: &[u8]) {
     }
 }
 
+#[derive(PartialEq, Eq)]
+enum Part {
+    Head(Vec<u8>),
+    Payload(Vec<u8>),
+}
+
 /// Heads and payloads, and what was wrong.
-fn steps(bytes: &[u8], masked: bool, size: usize) -> (Vec<Result<Vec<u8>, Vec<u8>>>, Option<&'static str>) {
+fn steps(bytes: &[u8], masked: bool, size: usize) -> (Vec<Part>, Option<&'static str>) {
     let (mut frames, mut all) = (Frames::new(masked), Vec::new());
     for mut chunk in bytes.chunks(size.max(1)) {
         loop {
             match (frames.step(&mut chunk), all.last_mut()) {
                 (Err(wrong), _) => return (all, Some(wrong)),
                 (Ok(None), _) => break,
-                (Ok(Some(Step::Head(head))), _) => all.push(Ok(head.raw)),
-                (Ok(Some(Step::Payload(payload))), Some(Err(before))) => before.extend_from_slice(payload),
-                (Ok(Some(Step::Payload(payload))), _) => all.push(Err(payload.to_vec())),
+                (Ok(Some(Step::Head(head))), _) => all.push(Part::Head(head.raw)),
+                (Ok(Some(Step::Payload(payload))), Some(Part::Payload(before))) => {
+                    before.extend_from_slice(payload);
+                }
+                (Ok(Some(Step::Payload(payload))), _) => all.push(Part::Payload(payload.to_vec())),
             }
         }
     }

@@ -1,5 +1,7 @@
 //! For fuzzing: messages on a WebSocket are the same however frames and reads cut them, and none brings a secret back.
 
+use std::sync::LazyLock;
+
 use super::echoes::{Echoes, Ended};
 use super::frames::{self, Carries, Frames, Step};
 use super::texts::{Sent, Texts, Wrong};
@@ -7,6 +9,7 @@ use crate::secrets::Scanner;
 
 /// What is searched for.
 const VALUE: &[u8] = b"sk-sksk-0";
+static SCANNER: LazyLock<Scanner> = LazyLock::new(|| Scanner::of(VALUE));
 
 /// How a text comes in fragments and reads.
 struct Cuts {
@@ -71,7 +74,7 @@ fn same(bytes: &[u8], cuts: &Cuts) -> Passed {
 }
 
 fn search(bytes: &[u8], size: usize) -> Passed {
-    let (mut echoes, mut out) = (Echoes::new(Scanner::of(VALUE)), Vec::new());
+    let (mut echoes, mut out) = (Echoes::new(SCANNER.again()), Vec::new());
     let ended = bytes.chunks(size.max(1)).find_map(|chunk| echoes.push(chunk, &mut out).err());
     let (mut frames, mut left) = (Frames::new(false), out.as_slice());
     let (mut messages, mut controls, mut control) = (Vec::new(), Vec::new(), false);
