@@ -11,7 +11,6 @@ pub mod acme;
 pub mod answer;
 pub mod auth;
 pub mod body;
-pub mod confinement;
 pub mod edge;
 mod fetch;
 pub mod forward;

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use confine::{Service, confine_service};
 use listenfd::ListenFd;
 use model::{Exit, Paths};
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,7 +12,6 @@ use tokio_rustls::TlsAcceptor;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::confinement;
 use crate::edge::{Edge, Options, Patience};
 use crate::{metrics, serve, tls};
 
@@ -55,7 +55,9 @@ fn finish(done: Result<(), (Exit, String)>) -> Exit {
 fn prepare() -> Result<(Listeners, String), (Exit, String)> {
     let listeners = listeners()?;
     let paths = Paths::host();
-    let confined = confinement::confine(&paths, &paths.edge_state());
+    let (program, unit, policy) = ("tenant-edge", "tenantd-edge.socket", "edge");
+    let service = Service { program, unit, policy, state: &paths.edge_state() };
+    let confined = confine_service(&paths, service);
     Ok((listeners, confined.map_err(|error| (error.exit(), error.to_string()))?))
 }
 

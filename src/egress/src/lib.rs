@@ -5,7 +5,6 @@ pub mod ask;
 pub mod authority;
 pub mod body;
 pub mod broker;
-pub mod confinement;
 pub mod connect;
 pub mod dial;
 pub mod dns;

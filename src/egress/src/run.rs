@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
+use confine::{Service, confine_service};
 use model::{Exit, Paths, delivery, egress_cell};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -10,7 +11,6 @@ use zeroize::Zeroizing;
 
 use crate::authority::{self, Authority};
 use crate::broker::Broker;
-use crate::confinement;
 use crate::identity::Identity;
 use crate::journal::{self, Finish};
 use crate::lookups;
@@ -64,7 +64,9 @@ fn serve() -> Result<(), Ended> {
     let paths = Paths::host();
     let state = std::env::var_os("STATE_DIRECTORY").map(std::path::PathBuf::from);
     let state = state.ok_or_else(|| (Exit::Usage, HOW.to_owned()))?;
-    let confined = confinement::confine(&paths, &state);
+    let (program, unit, policy) = ("tenant-egress", "tenant-egress@TENANT.socket", "egress");
+    let service = Service { program, unit, policy, state: &state };
+    let confined = confine_service(&paths, service);
     let confined = confined.map_err(|error| (error.exit(), error.to_string()))?;
     let journal = start_logging();
     tracing::info!("{confined}");

@@ -5,4 +5,5 @@ pub mod backup_head;
 pub mod edge;
 pub mod egress;
 pub mod formats;
+pub mod proxy;
 pub mod sealed;

@@ -1,5 +1,7 @@
 //! The checks themselves: pure, from what was gathered to verdicts with remedies.
 
+mod egress;
+
 use api::Check;
 use confine::landlock::{FLOOR, held_elsewhere, kernel_of};
 use model::{Facts, Feature};
@@ -31,6 +33,7 @@ pub(super) fn checks(found: &Evidence) -> Vec<Check> {
     report.push(pool("uid pool", &found.uid_conflicts));
     report.push(pool("address pools", &found.address_conflicts));
     report.extend([fence(found), self_test(found), daemon(found), credentials(found), identify(found)]);
+    report.extend(egress::egress(found));
     report.extend(vault(found));
     report.extend(edge(found));
     report.extend([tiocsti(found), user_namespaces(found), core_scheduling(found)]);

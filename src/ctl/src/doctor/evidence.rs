@@ -6,6 +6,8 @@ use api::{EdgeStatus, VaultStatus};
 use host::Systemd;
 use model::{Facts, Paths, Settings};
 
+use super::egress::{self, WayOut};
+
 /// What was found.
 #[derive(Clone, Debug)]
 pub(super) struct Evidence {
@@ -29,6 +31,8 @@ pub(super) struct Evidence {
     pub(super) credentials: Result<String, String>,
     /// `ActiveState` of the socket at which egress proxies ask for programs.
     pub(super) identify: Result<String, String>,
+    /// Ways out of tenants.
+    pub(super) egress: Result<Vec<WayOut>, String>,
     /// What tenantd says of the vault; nothing where it does not run and was not asked.
     pub(super) vault: Option<Result<VaultStatus, String>>,
     /// What tenantd says of the edge; nothing where it was not asked or did not answer.
@@ -71,6 +75,7 @@ pub(super) fn gather(paths: &Paths) -> Evidence {
         daemon: state("tenantd.service"),
         credentials: state("tenantd-credentials.socket"),
         identify: state("tenantd-identify.socket"),
+        egress: egress::gather(paths, &systemd),
         vault: None,
         edge: None,
         uid_conflicts: host::pools::uid_conflicts(paths, pools.uids, &BTreeSet::new())

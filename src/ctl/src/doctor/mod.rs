@@ -2,12 +2,14 @@
 //! alone, and only if it runs: nobody else has the key.
 
 mod checks;
+mod egress;
 mod evidence;
 
-use api::{Check, EdgeStatus, VaultStatus};
+use api::{Check, EdgeStatus, SecretSummary, VaultStatus};
 use model::Exit;
 use nix::unistd::geteuid;
 
+use self::egress::WayOut;
 use crate::failure::{Ended, Failure};
 use crate::output::{Cell, Palette, Tone, fields};
 use crate::session::Session;
@@ -18,6 +20,7 @@ pub(crate) async fn doctor(session: &mut Session) -> Ended {
     if found.daemon.as_deref() == Ok("active") {
         found.vault = Some(ask_about_vault(session).await);
         found.edge = ask_about_edge(session).await;
+        ask_about_authorities(session, found.egress.iter_mut().flatten()).await;
     }
     let report = checks::checks(&found);
     session.print(&report, |session| render(&report, session.width, session.palette))?;
@@ -40,6 +43,20 @@ async fn ask_about_edge(session: &mut Session) -> Option<EdgeStatus> {
     }
     let answer = session.edge().await.ok()?.get_edge().await.ok()?;
     serde_json::from_str(&answer).ok()
+}
+
+/// One that tenantd does not tell about is said of the vault already.
+async fn ask_about_authorities(session: &mut Session, ways: impl Iterator<Item = &mut WayOut>) {
+    if !geteuid().is_root() {
+        return;
+    }
+    for way in ways {
+        let answer =
+            async { Ok::<_, Failure>(session.vault().await?.list_secrets(way.tenant.as_str()).await?) };
+        let answer = answer.await.ok();
+        let secrets = answer.and_then(|answer| serde_json::from_str::<Vec<SecretSummary>>(&answer).ok());
+        way.authority = secrets.map(|secrets| egress::authority(&secrets));
+    }
 }
 
 fn render(report: &[Check], width: usize, palette: Palette) -> String {

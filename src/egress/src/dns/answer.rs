@@ -135,7 +135,8 @@ async fn find(proxy: &Proxy, query: &Query) -> Found {
     }
 }
 
-fn encode(
+/// An answer of these addresses.
+pub(crate) fn encode(
     asked: &Message,
     query: Option<&Query>,
     addresses: &[Ipv4Addr],

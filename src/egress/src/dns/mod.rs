@@ -5,6 +5,7 @@ mod answer;
 mod limits;
 mod serve;
 
+pub(crate) use answer::encode;
 pub use answer::{Reply, answer, read};
 pub use limits::Limits;
 pub use serve::{tcp, udp};

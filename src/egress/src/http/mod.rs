@@ -5,6 +5,7 @@ mod brokered;
 mod echoes;
 mod exchange;
 pub mod frames;
+mod fuzz;
 mod headers;
 mod messages;
 mod page;
@@ -15,6 +16,7 @@ mod texts;
 mod upstream;
 mod websocket;
 
+pub use fuzz::{fuzz_echoes, fuzz_texts};
 pub use page::{page, refuse};
 pub(crate) use serve::first_host;
 pub use serve::{explicit, host_of, is_inference, plain, terminated};

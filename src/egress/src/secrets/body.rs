@@ -169,14 +169,14 @@ fn form(headers: &HeaderMap) -> Option<Form> {
 
 /// Looks for the beginning of a placeholder and the first byte of its name.
 #[derive(Default)]
-struct Beginning {
+pub(super) struct Beginning {
     state: State,
     complete: bool,
 }
 
 impl Beginning {
     /// Where in the chunk the name of one begins.
-    fn push(&mut self, chunk: &[u8]) -> Option<usize> {
+    pub(super) fn push(&mut self, chunk: &[u8]) -> Option<usize> {
         for (index, &byte) in chunk.iter().enumerate() {
             if self.complete && is_name(byte) {
                 return Some(index);

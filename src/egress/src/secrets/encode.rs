@@ -48,6 +48,21 @@ pub(super) fn json(value: &[u8]) -> Result<Vec<u8>, &'static str> {
     Ok(inner.unwrap_or_default().as_bytes().to_vec())
 }
 
+/// The inside of a JSON string with some characters by their number, too.
+pub(super) fn escaped(json: &str, is: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if is(letter) {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}").unwrap_or_default();
+            }
+        } else {
+            out.push(letter);
+        }
+    }
+    out
+}
+
 /// For plain text in UTF-8.
 pub(super) fn text(value: &[u8]) -> Result<Vec<u8>, &'static str> {
     match std::str::from_utf8(value) {

@@ -10,6 +10,7 @@ mod automaton;
 mod body;
 mod encode;
 mod fill;
+mod fuzz;
 mod pieces;
 mod placeholder;
 mod scanner;
@@ -18,6 +19,7 @@ mod table;
 
 pub use body::BodyFault;
 pub use fill::Filled;
+pub use fuzz::{fuzz_scanner, fuzz_watched};
 pub use placeholder::fuzz_placeholder;
 pub use scanner::{Echoed, SHORTEST_SCANNED, Scanner};
 pub use store::Secrets;

@@ -66,9 +66,15 @@ fn forms(value: &[u8], texts: &mut Texts) {
     }
     texts.insert(encode::form(value));
     if let Ok(json) = encode::json(value) {
-        let slashes = String::from_utf8_lossy(&json).replace('/', "\\/");
-        texts.insert(slashes.into_bytes());
-        texts.insert(json);
+        let json = String::from_utf8_lossy(&json);
+        // As Python, Go and PHP write it.
+        let ascii = encode::escaped(&json, |letter| !letter.is_ascii());
+        let markup =
+            encode::escaped(&json, |letter| matches!(letter, '<' | '>' | '&' | '\u{2028}' | '\u{2029}'));
+        for text in [&*json, &ascii, &markup] {
+            texts.insert(text.replace('/', "\\/").into_bytes());
+            texts.insert(text.as_bytes().to_vec());
+        }
     }
     // In base64 of something longer, by where it begins there; characters that depend on its neighbours are left out.
     for before in 0..3_usize {

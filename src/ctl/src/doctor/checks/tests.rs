@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use api::{EdgeStatus, VaultStatus};
-use model::Settings;
+use model::{Settings, TenantId};
 
+use super::super::egress::WayOut;
 use super::*;
 
 type Change = Box<dyn FnOnce(&mut Evidence)>;
@@ -31,6 +32,7 @@ fn sound() -> Evidence {
         daemon: Ok("active".into()),
         credentials: Ok("active".into()),
         identify: Ok("active".into()),
+        egress: Ok(vec![way_out()]),
         vault: Some(Ok(open_vault())),
         edge: None,
         uid_conflicts: Ok(Vec::new()),
@@ -40,6 +42,20 @@ fn sound() -> Evidence {
         unprivileged_userns_clone: String::new(),
         kernel_config: "CONFIG_SCHED_CORE=y".into(),
     }
+}
+
+fn way_out() -> WayOut {
+    WayOut {
+        tenant: TenantId::parse("acme-corp").unwrap(),
+        gateway: Ok("active".into()),
+        socket: Ok("active".into()),
+        file: Ok(()),
+        authority: Some(Ok(())),
+    }
+}
+
+fn way(found: &mut Evidence) -> &mut WayOut {
+    &mut found.egress.as_mut().unwrap()[0]
 }
 
 fn open_vault() -> VaultStatus {
@@ -91,6 +107,12 @@ fn each_lack_is_found_by_its_check_and_has_a_remedy() {
         ("credentials", MISSING, Box::new(|e| e.credentials = Ok("inactive".into()))),
         ("credentials", WARNING, Box::new(|e| e.credentials = Err("no bus".into()))),
         ("identify", WARNING, Box::new(|e| e.identify = Ok("inactive".into()))),
+        ("egress", WARNING, Box::new(|e| e.egress = Err("denied".into()))),
+        ("egress", MISSING, Box::new(|e| way(e).socket = Ok("failed".into()))),
+        ("egress", WARNING, Box::new(|e| way(e).socket = Err("no bus".into()))),
+        ("egress", WARNING, Box::new(|e| way(e).gateway = Err("no bus".into()))),
+        ("egress", MISSING, Box::new(|e| way(e).file = Err("is missing".into()))),
+        ("egress", MISSING, Box::new(|e| way(e).authority = Some(Err("is missing".into())))),
         ("vault", WARNING, Box::new(|e| e.vault = None)),
         ("vault", WARNING, Box::new(|e| e.vault = Some(Err("only root is told".into())))),
         ("vault", MISSING, Box::new(|e| status(e).state = "locked".into())),
@@ -165,4 +187,43 @@ fn what_is_wrong_with_the_edge_is_a_warning_and_an_edge_that_is_off_is_none() {
     let open = EdgeStatus { domain: Some("agents.example.org".into()), ..EdgeStatus::default() };
     assert_eq!(with(open).0, OK);
     assert!(!checks(&sound()).iter().any(|check| check.name == "edge"));
+}
+
+#[test]
+fn everything_that_is_the_matter_with_a_way_out_is_told_with_tenant_and_object() {
+    let mut found = sound();
+    *way(&mut found) = WayOut {
+        socket: Ok("failed".into()),
+        file: Err("is missing".into()),
+        authority: Some(Err("is missing".into())),
+        ..way_out()
+    };
+    let report = checks(&found);
+    let told: Vec<_> = report.iter().filter(|check| check.name == "egress").collect();
+    let objects = [
+        "tenant-egress@acme_corp.socket is failed",
+        "egress/acme_corp/egress.json is missing",
+        "egress-authority is missing",
+    ];
+    assert_eq!(told.len(), objects.len(), "{told:?}");
+    for (check, object) in told.iter().zip(objects) {
+        assert!(check.found.starts_with("tenant acme-corp") && check.found.contains(object), "{check:?}");
+    }
+    assert!(told[0].remedy.contains("tenant-egress@acme_corp.socket"));
+    assert!(told[1..].iter().all(|check| check.remedy == "tenantctl repair acme-corp"));
+}
+
+#[test]
+fn a_tenant_that_does_not_run_needs_no_socket_and_one_nobody_told_about_no_authority() {
+    let mut found = sound();
+    let stopped = WayOut {
+        gateway: Ok("inactive".into()),
+        socket: Ok("inactive".into()),
+        authority: None,
+        ..way_out()
+    };
+    *way(&mut found) = stopped;
+    assert!(checks(&found).iter().all(|check| check.verdict == OK));
+    found.egress = Ok(Vec::new());
+    assert!(checks(&found).iter().any(|check| check.found == "no tenant has a way out"));
 }

@@ -24,6 +24,10 @@ fn a_secret_is_found_in_every_form_in_which_servers_send_it_back() {
         value.to_owned(),
         json.clone(),
         json.replace('/', "\\/"),
+        // As Python, PHP and Go write it.
+        json.replace('ö', "\\u00f6"),
+        json.replace('ö', "\\u00f6").replace('/', "\\/"),
+        json.replace('&', "\\u0026"),
         form,
         percent.clone(),
         percent
