@@ -18,8 +18,8 @@ pub use document::{
 };
 pub use edge::{Edge1Proxy, EdgeKey, EdgeStatus, IssuedLogin, IssuedToken};
 pub use egress::{
-    Answered, Approval, AskedRequest, Egress1Proxy, EgressEntry, EgressQuestion, EgressView, Explained,
-    Learned, PresetView, ProviderView, TenantUsage, Widening,
+    Answered, Approval, AskedRequest, Change, Egress1Proxy, EgressEntry, EgressQuestion, EgressView,
+    Explained, Learned, NewRisk, PresetView, ProviderView, TenantUsage, Widening,
 };
 pub use error::Error;
 pub use proxy::Manager1Proxy;
