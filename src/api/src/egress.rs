@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 )]
 pub trait Egress1 {
     /// Questions that wait or were not answered in time, of one tenant or, with an empty name, of all: JSON array of [`AskedRequest`].
-    /// (`org.tenantd.status`)
+    /// (`org.tenantd.questions`)
     #[zbus(allow_interactive_auth)]
     fn list_requests(&self, id: &str) -> Result<String, crate::Error>;
     /// Answers a question: JSON [`Answered`]. `digest` is that of what was shown; `verdict` is `allow` or `deny`; `scope` is `once`,
@@ -81,6 +81,9 @@ pub struct AskedRequest {
     pub count: u64,
     /// Connections that wait for the answer.
     pub waiting: u32,
+    /// When the one that asked last gives up waiting.
+    #[serde(default)]
+    pub expires: u64,
 }
 
 /// What became of an answer.

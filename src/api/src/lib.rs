@@ -57,6 +57,8 @@ pub mod action {
     pub const EDGE: &str = "org.tenantd.edge";
     /// Issue and revoke tokens and login links.
     pub const TOKEN: &str = "org.tenantd.token";
+    /// See the questions of egress proxies, and nothing else.
+    pub const QUESTIONS: &str = "org.tenantd.questions";
     /// Answer questions of egress proxies, take answers back.
     pub const APPROVE: &str = "org.tenantd.approve";
 }

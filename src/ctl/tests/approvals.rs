@@ -133,7 +133,10 @@ fn a_preset_shows_its_risk_and_what_it_allows_and_asks() {
 
 #[test]
 fn a_change_that_allows_nothing_more_asks_nobody() {
-    let fake = Fake::default().answer("spec", SPEC).answer("check-change", r#"{"tenant":"acme","digest":"d0","widens":[],"risks":[]}"#).answer("apply", OUTCOME);
+    let fake = Fake::default()
+        .answer("spec", SPEC)
+        .answer("check-change", r#"{"tenant":"acme","digest":"d0","widens":[],"risks":[]}"#)
+        .answer("apply", OUTCOME);
     let ended = tenantctl(fake, "egress set acme --profile sensitive");
     assert_eq!(ended.code, 0, "{}", ended.err);
     assert!(

@@ -98,7 +98,8 @@ fn widens(old: Side<'_>, (new_file, new): &(EgressFile, Policy)) -> Vec<Widening
             proven: widening.proven,
         })
         .collect();
-    let said = |file: &EgressFile| -> BTreeSet<(String, Option<String>)> { beside(file).into_iter().collect() };
+    let said =
+        |file: &EgressFile| -> BTreeSet<(String, Option<String>)> { beside(file).into_iter().collect() };
     let known = old.map(|(file, _)| said(file)).unwrap_or_default();
     let more = said(new_file).into_iter().filter(|one| !known.contains(one));
     found.extend(more.map(|(what, example)| Widening { what, by: None, example, proven: true }));
@@ -118,7 +119,8 @@ fn beside(file: &EgressFile) -> Vec<(String, Option<String>)> {
     let models = file.inference.providers.iter().flat_map(|provider| {
         provider.models.iter().map(move |model| {
             let what = format!("models {model} of {} may be called at {}", provider.name, provider.url);
-            let example = format!("a request to http://inference.internal/v1/ for {}", model.replace('*', "x"));
+            let example =
+                format!("a request to http://inference.internal/v1/ for {}", model.replace('*', "x"));
             (what, Some(example))
         })
     });

@@ -2,7 +2,8 @@ use super::*;
 use model::egress::{Asking, EGRESS_FORMAT, Inference, PolicyLevel, PolicyText, SecretPlace, SecretUse};
 
 const NARROW: &str = "version: 1\nnetwork_policies: {}\n";
-const WIDE: &str = "version: 1\nnetwork_policies:\n  x:\n    endpoints: [{ host: a.example.org, port: 443 }]\n";
+const WIDE: &str =
+    "version: 1\nnetwork_policies:\n  x:\n    endpoints: [{ host: a.example.org, port: 443 }]\n";
 
 fn acme() -> TenantId {
     TenantId::parse("acme").unwrap()
@@ -34,7 +35,9 @@ fn changed(old: Side<'_>, new: Side<'_>) -> Change {
 }
 
 fn preset(name: &str, risk: &str) -> String {
-    format!("preset: {{ name: {name}, description: x }}\nx-tenantd: {{ risk: {risk}, why: because of {name} }}\n{NARROW}")
+    format!(
+        "preset: {{ name: {name}, description: x }}\nx-tenantd: {{ risk: {risk}, why: because of {name} }}\n{NARROW}"
+    )
 }
 
 #[test]
