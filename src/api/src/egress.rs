@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 )]
 pub trait Egress1 {
     /// Questions that wait or were not answered in time, of one tenant or, with an empty name, of all: JSON array of [`AskedRequest`].
-    /// (`org.tenantd.status`)
+    /// (`org.tenantd.questions`)
     #[zbus(allow_interactive_auth)]
     fn list_requests(&self, id: &str) -> Result<String, crate::Error>;
     /// Answers a question: JSON [`Answered`]. `digest` is that of what was shown; `verdict` is `allow` or `deny`; `scope` is `once`,
@@ -50,7 +50,8 @@ pub trait Egress1 {
     /// What was used of models, of one tenant or, with an empty name, of all: JSON array of [`TenantUsage`]. (`org.tenantd.status`)
     #[zbus(allow_interactive_auth)]
     fn usage(&self, id: &str) -> Result<String, crate::Error>;
-    /// What this spec (TOML) would allow beyond the policy in force: JSON array of [`Widening`]. Changes nothing. (`org.tenantd.status`)
+    /// What this spec (TOML) would allow beyond the policy in force: JSON [`Change`]. A tenant that is not there yet has a policy that
+    /// allows nothing. Changes nothing. (`org.tenantd.status`)
     #[zbus(allow_interactive_auth)]
     fn check_change(&self, id: &str, spec: &str) -> Result<String, crate::Error>;
 
@@ -80,6 +81,9 @@ pub struct AskedRequest {
     pub count: u64,
     /// Connections that wait for the answer.
     pub waiting: u32,
+    /// When the one that asked last gives up waiting.
+    #[serde(default)]
+    pub expires: u64,
 }
 
 /// What became of an answer.
@@ -252,6 +256,30 @@ pub struct TenantUsage {
     pub problem: Option<String>,
 }
 
+/// What a change of a spec would allow beyond the policy in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Whose.
+    pub tenant: String,
+    /// Digest of all that follows: who applies the change repeats it, and is refused if it would allow something else by then.
+    pub digest: String,
+    /// What it allows; empty if nothing more.
+    pub widens: Vec<Widening>,
+    /// Classes of risk that it takes on and the tenant did not have.
+    pub risks: Vec<NewRisk>,
+}
+
+/// A class of risk that a change takes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewRisk {
+    /// `supply-chain` or `exfiltration`.
+    pub risk: String,
+    /// The document that brings it: `preset github`.
+    pub by: String,
+    /// What that document says of it.
+    pub why: Option<String>,
+}
+
 /// Something that a change would allow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Widening {
@@ -261,6 +289,6 @@ pub struct Widening {
     pub by: Option<String>,
     /// A request that would be allowed.
     pub example: Option<String>,
-    /// Whether both policies decided about the example.
+    /// Whether both policies decided about the example, and the new one higher.
     pub proven: bool,
 }

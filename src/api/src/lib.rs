@@ -18,8 +18,8 @@ pub use document::{
 };
 pub use edge::{Edge1Proxy, EdgeKey, EdgeStatus, IssuedLogin, IssuedToken};
 pub use egress::{
-    Answered, Approval, AskedRequest, Egress1Proxy, EgressEntry, EgressQuestion, EgressView, Explained,
-    Learned, PresetView, ProviderView, TenantUsage, Widening,
+    Answered, Approval, AskedRequest, Change, Egress1Proxy, EgressEntry, EgressQuestion, EgressView,
+    Explained, Learned, NewRisk, PresetView, ProviderView, TenantUsage, Widening,
 };
 pub use error::Error;
 pub use proxy::Manager1Proxy;
@@ -57,6 +57,8 @@ pub mod action {
     pub const EDGE: &str = "org.tenantd.edge";
     /// Issue and revoke tokens and login links.
     pub const TOKEN: &str = "org.tenantd.token";
+    /// See the questions of egress proxies, and nothing else.
+    pub const QUESTIONS: &str = "org.tenantd.questions";
     /// Answer questions of egress proxies, take answers back.
     pub const APPROVE: &str = "org.tenantd.approve";
 }

@@ -29,6 +29,10 @@ pub trait Manager1 {
     /// Makes an existing tenant like this spec (TOML): JSON [`crate::Outcome`]. (`org.tenantd.change`)
     #[zbus(allow_interactive_auth)]
     fn apply_spec(&self, spec: &str, dry_run: bool) -> Result<String, crate::Error>;
+    /// The same, if what it allows beyond the policy in force is still what [`crate::Change`] with this digest showed.
+    /// (`org.tenantd.change`)
+    #[zbus(allow_interactive_auth)]
+    fn apply_shown(&self, spec: &str, digest: &str, dry_run: bool) -> Result<String, crate::Error>;
     /// Starts a tenant and returns when its gateway answers. (`org.tenantd.start-stop`)
     #[zbus(allow_interactive_auth)]
     fn start_tenant(&self, id: &str) -> Result<(), crate::Error>;

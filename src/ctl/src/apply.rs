@@ -1,18 +1,20 @@
-//! `apply`: spec files against what is there. All files are read and checked before the first one is acted on.
+//! `apply`: spec files against what is there. All files are read and checked before the first one is acted on, and what all of them allow
+//! is shown.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use api::{Manager1Proxy, Outcome};
+use api::{Change, Manager1Proxy, Outcome};
 use model::{Exit, SpecFile, TenantId};
 
 use crate::cli::ApplyArgs;
 use crate::create::{outcome, planned};
 use crate::failure::{Ended, Failure};
 use crate::session::Session;
-use crate::{change, list, progress};
+use crate::widening::Made;
+use crate::{change, list, progress, widening};
 
 /// One spec to be applied.
 struct Wanted {
@@ -25,16 +27,28 @@ pub(crate) async fn apply(session: &mut Session, arguments: &ApplyArgs) -> Ended
     let wanted = gather(session, &arguments.files)?;
     let there: Vec<String> = list::fetch(session).await?.into_iter().map(|tenant| tenant.id).collect();
     let daemon = session.daemon().await?;
-    let mut outcomes = Vec::new();
+    let mut made = Vec::new();
     let mut code = 0;
+    let mut looked = Vec::new();
     for (id, spec) in &wanted {
+        match widening::look(session, id, &spec.text).await {
+            Ok(shown) => looked.push((id, spec, shown)),
+            Err(failure) => {
+                session.complain(&failure)?;
+                code = if code == 0 { failure.code() } else { code };
+            }
+        }
+    }
+    let shown = looked.iter().filter_map(|(_, _, shown)| shown.as_ref());
+    widening::consent(session, shown, arguments.consent, arguments.dry_run)?;
+    for (id, spec, shown) in looked {
         let exists = there.iter().any(|known| known == id.as_str());
-        match one(session, &daemon, id, spec, exists, arguments.dry_run).await {
-            Ok(outcome) => {
+        match one(session, &daemon, (id, &spec.text), shown, exists, arguments.dry_run).await {
+            Ok(one) => {
                 if !session.json {
-                    session.out.write_all(render(&outcome, exists).as_bytes())?;
+                    session.out.write_all(render(&one.outcome, exists).as_bytes())?;
                 }
-                outcomes.push(outcome);
+                made.push(one);
             }
             Err(failure) => {
                 session.complain(&failure)?;
@@ -42,25 +56,24 @@ pub(crate) async fn apply(session: &mut Session, arguments: &ApplyArgs) -> Ended
             }
         }
     }
-    session.print(&outcomes, |_| String::new())?;
+    session.print(&made, |_| String::new())?;
     Ok(code)
 }
 
 async fn one(
     session: &mut Session,
     daemon: &Manager1Proxy<'_>,
-    id: &TenantId,
-    spec: &Wanted,
+    (id, spec): (&TenantId, &str),
+    shown: Option<Change>,
     exists: bool,
     dry_run: bool,
-) -> Result<Outcome, Failure> {
-    let answer = if exists {
-        progress::follow(session, daemon, id.as_str(), daemon.apply_spec(&spec.text, dry_run)).await?
-    } else {
-        progress::follow(session, daemon, id.as_str(), daemon.create_tenant(&spec.text, true, dry_run))
-            .await?
-    };
-    outcome(id.as_str(), &answer)
+) -> Result<Made, Failure> {
+    if exists {
+        return widening::make(session, daemon, (id, spec), shown, dry_run).await;
+    }
+    let work = daemon.create_tenant(spec, true, dry_run);
+    let answer = progress::follow(session, daemon, id.as_str(), work).await?;
+    Ok(Made::new(outcome(id.as_str(), &answer)?, shown))
 }
 
 fn render(outcome: &Outcome, existed: bool) -> String {

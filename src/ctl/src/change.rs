@@ -4,12 +4,13 @@ use api::Outcome;
 use model::{Exit, SpecFile, TenantId};
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
-use crate::cli::SetArgs;
+use crate::cli::{ConsentArgs, SetArgs};
 use crate::create::{outcome, planned, without};
 use crate::failure::{Ended, Failure};
 use crate::output::clean;
 use crate::session::Session;
-use crate::{progress, settings};
+use crate::widening::Made;
+use crate::{progress, settings, widening};
 
 /// Keys that `set` changes.
 pub(crate) const KEYS: &[&str] = &[
@@ -36,20 +37,37 @@ pub(crate) async fn set(session: &mut Session, arguments: &SetArgs) -> Ended {
     let daemon = session.daemon().await?;
     let before = daemon.get_spec(id).await?;
     let after = edit(&arguments.tenant, &before, &arguments.assignments)?;
-    let work = daemon.apply_spec(&after, arguments.dry_run);
-    let answer = progress::follow(session, &daemon, id, work).await?;
-    let outcome = outcome(id, &answer)?;
-    session.print(&outcome, |_| render(&outcome, "is as before", "changed"))?;
+    let shown = widening::look(session, &arguments.tenant, &after).await?;
+    widening::consent(session, shown.iter(), arguments.consent, arguments.dry_run)?;
+    let work = (&arguments.tenant, after.as_str());
+    let made = widening::make(session, &daemon, work, shown, arguments.dry_run).await?;
+    session.print(&made, |_| render(&made.outcome, "is as before", "changed"))?;
     Ok(0)
 }
 
 /// Makes the host what the spec says.
-pub(crate) async fn repair(session: &mut Session, tenant: &TenantId, dry_run: bool) -> Ended {
+pub(crate) async fn repair(
+    session: &mut Session,
+    tenant: &TenantId,
+    dry_run: bool,
+    consent: ConsentArgs,
+) -> Ended {
     let daemon = session.daemon().await?;
+    let spec = daemon.get_spec(tenant.as_str()).await?;
+    let shown = match widening::look(session, tenant, &spec).await {
+        Ok(shown) => shown,
+        // What is in force may be what needs the repair.
+        Err(failure) if !consent.no_widening => {
+            session.note(&format!("What this allows beyond what is in force cannot be said: {failure}"))?;
+            None
+        }
+        Err(failure) => return Err(failure),
+    };
+    widening::consent(session, shown.iter(), consent, dry_run)?;
     let work = daemon.repair_tenant(tenant.as_str(), dry_run);
     let answer = progress::follow(session, &daemon, tenant.as_str(), work).await?;
-    let outcome = outcome(tenant.as_str(), &answer)?;
-    session.print(&outcome, |_| render(&outcome, "needs no repair", "repaired"))?;
+    let made = Made::new(outcome(tenant.as_str(), &answer)?, shown);
+    session.print(&made, |_| render(&made.outcome, "needs no repair", "repaired"))?;
     Ok(0)
 }
 

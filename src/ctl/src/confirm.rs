@@ -1,4 +1,4 @@
-//! Asking before something is allowed, where there is someone to ask.
+//! Asking before something is allowed.
 
 use std::io::{BufRead, BufReader, Write};
 
@@ -7,12 +7,8 @@ use model::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// Lets a person say yes; refuses where there is no terminal.
+/// Lets a person at a terminal say yes.
 pub(crate) fn confirm(session: &mut Session, what: &str) -> Result<(), Failure> {
-    if !(session.terminals.stdin && session.terminals.stderr) {
-        let text = format!("{what} Nothing was changed: say --yes to do so");
-        return Err(Failure::new(Exit::Usage, text));
-    }
     write!(session.err, "{what} Go on? [y/N] ")?;
     session.err.flush()?;
     let mut answer = String::new();

@@ -25,7 +25,7 @@ pub(crate) async fn create(session: &mut Session, arguments: &CreateArgs) -> End
         Some(file) => from_file(session, arguments, file)?,
         None => from_arguments(arguments)?,
     };
-    warn_of_risks(session, arguments)?;
+    warn_of_risks(session, arguments, &spec)?;
     let daemon = session.daemon().await?;
     let work = daemon.create_tenant(&spec, !arguments.no_start, arguments.dry_run);
     let answer = progress::follow(session, &daemon, arguments.tenant.as_str(), work).await?;
@@ -100,17 +100,18 @@ fn from_file(session: &mut Session, arguments: &CreateArgs, file: &Path) -> Resu
 }
 
 /// Says which risks the presets bring, before anything is made.
-fn warn_of_risks(session: &mut Session, arguments: &CreateArgs) -> Result<(), Failure> {
-    if arguments.presets.is_empty() {
+fn warn_of_risks(session: &mut Session, arguments: &CreateArgs, spec: &str) -> Result<(), Failure> {
+    let egress = SpecFile::parse("the spec", spec)?.egress.unwrap_or_default();
+    if egress.presets.is_empty() {
         return Ok(());
     }
-    let offered = preset::offered(session, arguments.profile.as_deref(), &arguments.presets)?;
+    let offered = preset::offered(session, egress.profile.as_deref(), &egress.presets)?;
     if let Some(other) = arguments.presets.iter().find(|name| !offered.iter().any(|one| one.name == **name)) {
         let names: Vec<_> = offered.iter().map(|one| one.name.as_str()).collect();
         let text = format!("--preset: the profile does not offer {other:?}, but {}", names.join(", "));
         return Err(Failure::new(Exit::Data, text));
     }
-    preset::warn(session, &offered, &arguments.presets)
+    preset::warn(session, &offered, &egress.presets)
 }
 
 /// `[egress]`, where any of it is asked for.

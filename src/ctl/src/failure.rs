@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use api::Change;
 use model::{Exit, IdError, SettingsError, SpecError};
 use thiserror::Error;
 
@@ -16,6 +17,14 @@ pub enum Failure {
         exit: Exit,
         /// Object, cause and remedy.
         message: String,
+    },
+    /// A change allows more than before, and that was not wanted.
+    #[error("{message}")]
+    Wider {
+        /// Object, cause and remedy.
+        message: String,
+        /// What each tenant would be allowed.
+        changes: Vec<Change>,
     },
     /// Standard output was closed, as by `| head`: not a failure of ours.
     #[error("nobody reads the output any more")]
@@ -57,6 +66,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Failure::Sentence { exit, .. } => exit.code(),
+            Failure::Wider { .. } => Exit::Data.code(),
             Failure::ReaderGone => Exit::Ok.code(),
         }
     }

@@ -19,13 +19,13 @@ pub(crate) async fn inference(session: &mut Session, verb: InferenceVerb) -> End
         InferenceVerb::Add(arguments) => {
             let before = session.daemon().await?.get_spec(arguments.tenant.as_str()).await?;
             let after = add(&arguments, &before)?;
-            carry_out(session, &arguments.tenant, (&before, &after), arguments.yes).await
+            carry_out(session, &arguments.tenant, &after, arguments.consent).await
         }
         InferenceVerb::List { tenant } => list(session, &tenant).await,
-        InferenceVerb::Remove { tenant, provider } => {
+        InferenceVerb::Remove { tenant, provider, consent } => {
             let before = session.daemon().await?.get_spec(tenant.as_str()).await?;
             let after = remove(&tenant, &before, &provider)?;
-            carry_out(session, &tenant, (&before, &after), true).await
+            carry_out(session, &tenant, &after, consent).await
         }
     }
 }

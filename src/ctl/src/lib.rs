@@ -37,6 +37,7 @@ mod token;
 mod tty;
 mod usage;
 mod vault;
+mod widening;
 
 use std::error::Error as _;
 use std::ffi::OsString;
@@ -97,7 +98,7 @@ pub async fn run(verb: Verb, session: &mut Session) -> Ended {
         Verb::Explain(arguments) => offline::explain(session, &arguments).await,
         Verb::Logs { tenant, arguments } => logs::logs(&tenant, &arguments),
         Verb::Exec(arguments) => exec::exec(session, arguments).await,
-        Verb::Repair { tenant, dry_run } => change::repair(session, &tenant, dry_run).await,
+        Verb::Repair { tenant, dry_run, consent } => change::repair(session, &tenant, dry_run, consent).await,
         Verb::Delete(arguments) => delete::delete(session, &arguments).await,
         Verb::Backup(arguments) => backup::backup(session, &arguments).await,
         Verb::Restore(arguments) => backup::restore(session, &arguments).await,

@@ -166,7 +166,16 @@ impl Session {
                 writeln!(self.err, "{}", output::escape_controls(&document.to_string()))?;
                 Ok(())
             }
-            Failure::Sentence { message, .. } => self.note(&format!("tenantctl: {message}")),
+            Failure::Wider { message, changes } if self.json => {
+                let exit = failure.code();
+                let document =
+                    serde_json::json!({"error": {"exit": exit, "message": message, "changes": changes}});
+                writeln!(self.err, "{}", output::escape_controls(&document.to_string()))?;
+                Ok(())
+            }
+            Failure::Sentence { message, .. } | Failure::Wider { message, .. } => {
+                self.note(&format!("tenantctl: {message}"))
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ const ANSWERED: &str =
 const OUTCOME: &str =
     r#"{"id":"acme","steps":["~ file egress.json"],"dry_run":false,"missing":[],"state":"active"}"#;
 const SPEC: &str = "id = \"acme\"\nruntime = \"generic\"\ncommand = [\"/bin/x\"] # ours\n";
-const WIDER: &str = r#"[{"what":"x.example.org:443 is reached","by":"npm (preset)","example":"GET x.example.org:443/x by /usr/bin/node","proven":true}]"#;
+const WIDER: &str = r#"{"tenant":"acme","digest":"d1","risks":[],"widens":[{"what":"x.example.org:443 is reached","by":"npm (preset)","example":"GET x.example.org:443/x by /usr/bin/node","proven":true}]}"#;
 
 /// A host with the shipped policies.
 fn shipped() -> (tempfile::TempDir, Option<Paths>) {
@@ -107,8 +107,8 @@ fn a_preset_shows_its_risk_and_what_it_allows_and_asks() {
         run(fake(), Around { input, terminals, paths, ..Around::default() }, &words(line))
     };
     let terminal = Terminals { stdin: true, stdout: true, stderr: true };
-    let refused = asked("egress preset add acme npm", "", Terminals::default());
-    assert_eq!(refused.code, 64, "{}", refused.err);
+    let refused = asked("egress preset add acme npm --no-widening", "", Terminals::default());
+    assert_eq!(refused.code, 65, "{}", refused.err);
     assert!(
         refused.err.contains("Preset npm: risk supply-chain: Packages are code of strangers"),
         "{}",
@@ -120,11 +120,12 @@ fn a_preset_shows_its_risk_and_what_it_allows_and_asks() {
     assert!(no.code == 64 && !no.calls.iter().any(|call| call.starts_with("apply")), "{:?}", no.calls);
     for (line, input, terminals) in [
         ("egress preset add acme npm", "y\n", terminal),
-        ("egress preset add acme npm --yes", "", Terminals::default()),
+        ("egress preset add acme npm --yes", "", terminal),
+        ("egress preset add acme npm", "", Terminals::default()),
     ] {
         let yes = asked(line, input, terminals);
         assert_eq!(yes.code, 0, "{}", yes.err);
-        let applied = format!("apply dry_run=false\n{SPEC}\n[egress]\npresets = [\"npm\"]\n");
+        let applied = format!("apply d1 dry_run=false\n{SPEC}\n[egress]\npresets = [\"npm\"]\n");
         assert_eq!(yes.calls.last(), Some(&applied));
     }
     assert!(asked("egress preset list acme", "", Terminals::default()).out.contains("github"));
@@ -132,7 +133,10 @@ fn a_preset_shows_its_risk_and_what_it_allows_and_asks() {
 
 #[test]
 fn a_change_that_allows_nothing_more_asks_nobody() {
-    let fake = Fake::default().answer("spec", SPEC).answer("check-change", "[]").answer("apply", OUTCOME);
+    let fake = Fake::default()
+        .answer("spec", SPEC)
+        .answer("check-change", r#"{"tenant":"acme","digest":"d0","widens":[],"risks":[]}"#)
+        .answer("apply", OUTCOME);
     let ended = tenantctl(fake, "egress set acme --profile sensitive");
     assert_eq!(ended.code, 0, "{}", ended.err);
     assert!(
@@ -142,9 +146,9 @@ fn a_change_that_allows_nothing_more_asks_nobody() {
     );
     let ended = tenantctl(
         Fake::default().answer("spec", SPEC).answer("check-change", WIDER),
-        "egress bind acme token --to https://api.example.org/v1 --in header,query",
+        "egress bind acme token --to https://api.example.org/v1 --in header,query --no-widening",
     );
-    assert_eq!(ended.code, 64, "a secret that goes somewhere is asked about");
+    assert_eq!(ended.code, 65, "a secret that goes somewhere is asked about");
     assert!(
         ended.calls.last().unwrap().contains("path = \"/v1\"\nin = [\"header\", \"query\"]\n"),
         "{:?}",

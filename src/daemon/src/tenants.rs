@@ -153,13 +153,20 @@ impl Service {
         destroyed
     }
 
-    /// Makes an existing tenant as this spec says. If that fails, the tenant is as it was.
-    pub fn change(&self, text: &str, dry_run: bool, progress: &Progress) -> Result<Outcome, Failure> {
+    /// Makes an existing tenant as this spec says, if it allows no more than was shown. If that fails, the tenant is as it was.
+    pub fn change(
+        &self,
+        text: &str,
+        shown: Option<&str>,
+        dry_run: bool,
+        progress: &Progress,
+    ) -> Result<Outcome, Failure> {
         let written = SpecFile::parse("the spec sent to tenantd", text)?;
         let id = written.id.clone();
         let _occupied = self.occupy(&id)?;
         let allocation = self.existing(&id)?;
         let (on_disk, before) = catalog::read_spec(&self.paths, &id)?;
+        self.refuse_unseen(&id, text, shown)?;
         self.prepare_egress(&id, &written, dry_run)?;
         let (text, version) = self.with_version(written, text, Some(&on_disk))?;
         let file = self.paths.spec(&id).display().to_string();

@@ -22,6 +22,7 @@ mod resource;
 mod role;
 mod settings;
 mod spec;
+mod webhook;
 mod world;
 
 pub use allocation::{Allocation, TenantNetwork};
@@ -41,7 +42,9 @@ pub use paths::{Paths, cell, egress_cell};
 pub use resource::{Account, Content, Key, Kind, Owner, PropertyValue, Resource};
 pub use role::{Role, RoleError};
 pub use settings::{
-    AddressPool, BackupSettings, Defaults, Pools, Purge, Registries, Settings, SettingsError, UidPool,
+    AddressPool, BackupSettings, Defaults, EgressSettings, Pools, Purge, Registries, Settings, SettingsError,
+    UidPool,
 };
 pub use spec::{Spec, SpecError, SpecFile, check_variable, variable_of_secret};
+pub use webhook::{Webhook, WebhookAddress};
 pub use world::World;

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::webhook::Webhook;
 use crate::{Feature, LimitError, Limits, TenantNetwork};
 
 /// Why the settings are refused.
@@ -160,6 +161,8 @@ pub struct Settings {
     pub defaults: Defaults,
     /// Package registries.
     pub registries: Registries,
+    /// What tenants reach.
+    pub egress: EgressSettings,
     /// Backups.
     pub backup: BackupSettings,
     /// What purging the package may remove.
@@ -184,6 +187,14 @@ pub struct Defaults {
     pub accept_missing: Vec<Feature>,
     /// Limits under those of the runtime.
     pub limits: Limits,
+}
+
+/// What tenants reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EgressSettings {
+    /// Who is told what tenants ask for, by `tenantd-notify.service`. Default: nobody.
+    pub webhook: Option<Webhook>,
 }
 
 /// Package registries.
@@ -258,6 +269,7 @@ impl Default for Settings {
             pools: Pools::default(),
             defaults: Defaults::default(),
             registries: Registries::default(),
+            egress: EgressSettings::default(),
             backup: BackupSettings {
                 directory: "/var/backups/tenantd".to_owned(),
                 keep: None,
@@ -282,6 +294,12 @@ impl Settings {
         if settings.backup.keep == Some(0) || !settings.backup.directory.starts_with('/') {
             let text = "backup: directory is an absolute path, and keep is 1 or more".to_owned();
             return Err(SettingsError::Syntax { file: file.to_owned(), text });
+        }
+        if let Some(Err(why)) = settings.egress.webhook.as_ref().map(Webhook::check) {
+            return Err(SettingsError::Syntax {
+                file: file.to_owned(),
+                text: format!("egress.webhook.url: {why}"),
+            });
         }
         let pools = &settings.pools.addresses;
         for (i, a) in pools.iter().enumerate() {

@@ -44,6 +44,6 @@ pub use learn::{LeftOut, Observed, Proposal, learn};
 pub use merge::{Entry, Layer, Level, Listing, MergeError, Origin, Policy};
 pub use path::Target;
 pub use problem::{Mark, Problem, Refused};
-pub use profile::{Approvals, Config, Egress, Lifetime, Profile, ProfileError};
+pub use profile::{Approvals, Egress, Lifetime, Profile, ProfileError};
 pub use widen::{Widening, widens};
 pub use yaml::MOST_BYTES;

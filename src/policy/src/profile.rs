@@ -39,8 +39,6 @@ pub struct Profile {
     pub why: String,
     /// What tenants may reach.
     pub egress: Egress,
-    /// The gateway's configuration.
-    pub config: Config,
     /// Questions and answers.
     pub approvals: Approvals,
     /// Limits of a tenant whose spec says nothing else.
@@ -56,14 +54,6 @@ pub struct Egress {
     pub default: Unlisted,
     /// Presets that may be chosen.
     pub presets: Vec<String>,
-}
-
-/// The gateway's configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// Whether it is read-only for the tenant.
-    pub seal: bool,
 }
 
 /// Questions and answers.

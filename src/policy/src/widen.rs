@@ -5,13 +5,15 @@
 //! policy allowed all of it by one piece of its own, and nothing that took away from that one has gone.
 
 mod cover;
+mod example;
 
 use serde::Serialize;
 
 use crate::document::{Binaries, Enforcement, Inspection, Rule, Unlisted};
 use crate::merge::{Entry, Origin, Policy};
-use crate::{Decision, Exchange, Glob, Host, HostPattern, Kind, Protocol, Request, Target, Verdict};
+use crate::{Glob, Host, HostPattern};
 use cover::{Scope, addresses_cover, deny_covers, may_deny, rule_covers, same, selector_covers};
+use example::{Change, example};
 
 /// Something that a change allows, or asks about, and the old policy did not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,34 +42,44 @@ enum Grant<'p> {
 /// What `new` allows beyond `old`; empty if nothing.
 pub fn widens(old: &Policy, new: &Policy) -> Vec<Widening> {
     let mut found = Vec::new();
+    let change = Change { old, new, before: old.entries() };
     if old.default_for_unlisted() == Unlisted::Deny && new.default_for_unlisted() == Unlisted::Ask {
         let what = "destinations that no entry names were denied and are asked about now".to_owned();
-        found.push(Widening { what, origin: None, example: None, proven: true });
+        let (example, proven) = example::unlisted(change);
+        found.push(Widening { what, origin: None, example, proven });
     }
     for block in old.closed() {
         if !new.closed().iter().any(|own| own.covers(block)) {
             let what = format!("addresses in {block} were closed and are not any more");
-            found.push(Widening { what, origin: None, example: None, proven: false });
+            let (example, proven) = example::opened(change, block.first());
+            found.push(Widening { what, origin: None, example, proven });
         }
     }
     if new.default_for_unlisted() == Unlisted::Ask {
-        let strict =
-            |entry: &&Entry| entry.endpoint.inspection.is_some() || !entry.endpoint.allowed_ips.is_empty();
-        for gone in old.entries().iter().filter(strict) {
-            if !Scope::pieces(gone).iter().all(|piece| new.entries().iter().any(|own| piece.covered_by(own)))
-            {
-                let what = format!(
-                    "{}: what this entry refused is asked about, as the entry has gone or has become narrower",
-                    gone.origin
-                );
-                found.push(Widening { what, origin: None, example: None, proven: false });
-            }
-        }
+        gone(change, &mut found);
     }
     for entry in new.entries() {
         entry_widens(old, new, entry, &mut found);
     }
     found
+}
+
+/// Entries that refused what is asked about without them.
+fn gone(change: Change<'_>, found: &mut Vec<Widening>) {
+    let strict =
+        |entry: &&Entry| entry.endpoint.inspection.is_some() || !entry.endpoint.allowed_ips.is_empty();
+    for gone in change.old.entries().iter().filter(strict) {
+        let pieces = Scope::pieces(gone);
+        let left = |piece: &&Scope<'_>| !change.new.entries().iter().any(|own| piece.covered_by(own));
+        let Some(piece) = pieces.iter().find(left) else { continue };
+        let what = format!(
+            "{}: what this entry refused is asked about, as the entry has gone or has become narrower",
+            gone.origin
+        );
+        let before = std::slice::from_ref(gone);
+        let (example, proven) = example(Change { before, ..change }, gone, piece, Grant::Plain);
+        found.push(Widening { what, origin: None, example, proven });
+    }
 }
 
 fn grants(entry: &Entry) -> Vec<Grant<'_>> {
@@ -97,7 +109,7 @@ fn entry_widens(old: &Policy, new: &Policy, entry: &Entry, found: &mut Vec<Widen
                 && !before.iter().any(|own| covered(&before, &after, own, piece, grant))
         });
         if let Some(piece) = missing {
-            found.push(report(old, new, entry, piece, grant));
+            found.push(report(Change { old, new, before: &before }, entry, piece, grant));
         }
     }
 }
@@ -165,7 +177,7 @@ fn covered(before: &[Entry], after: &[Entry], own: &Entry, piece: &Scope<'_>, gr
     }
 }
 
-fn report(old: &Policy, new: &Policy, entry: &Entry, piece: &Scope<'_>, grant: Grant<'_>) -> Widening {
+fn report(change: Change<'_>, entry: &Entry, piece: &Scope<'_>, grant: Grant<'_>) -> Widening {
     let port = piece.port;
     let target = match grant {
         Grant::Plain => String::new(),
@@ -177,49 +189,8 @@ fn report(old: &Policy, new: &Policy, entry: &Entry, piece: &Scope<'_>, grant: G
     let who = piece.binary.map_or_else(|| "any program".to_owned(), |glob| glob.as_str().to_owned());
     let how = if entry.terms.ask { "asked about" } else { "allowed" };
     let what = format!("{}:{port}{target} by {who} is {how}", entry.endpoint.host);
-    let (example, proven) = example(old, new, entry, piece, grant);
+    let (example, proven) = example(change, entry, piece, grant);
     Widening { what, origin: Some(entry.origin.clone()), example, proven }
-}
-
-/// A request that the grant is about, and whether the old policy decides lower about it than the new one.
-fn example(
-    old: &Policy,
-    new: &Policy,
-    entry: &Entry,
-    piece: &Scope<'_>,
-    grant: Grant<'_>,
-) -> (Option<String>, bool) {
-    let name = match &entry.endpoint.host {
-        HostPattern::Exact(host) => Some(host.clone()),
-        pattern @ HostPattern::Names(_) => {
-            let text = pattern.to_string().replace("**", "x").replace('*', "x");
-            Host::parse(&text).ok()
-        }
-        HostPattern::Anywhere => entry.endpoint.allowed_ips.first().map(|block| Host::Address(block.first())),
-    };
-    let Some(host) = name else { return (None, false) };
-    let binary = piece.binary.map_or_else(|| "/usr/bin/node".to_owned(), Glob::sample);
-    let (kind, method, path) = match grant {
-        Grant::Rule(inspection, rule) => {
-            let method = rule.method.clone().unwrap_or_else(|| "DELETE".to_owned());
-            let kind = match (inspection.protocol, method.as_str()) {
-                (Protocol::Rest, _) => Kind::Request,
-                (Protocol::Websocket, "GET") => Kind::Upgrade,
-                (Protocol::Websocket, _) => Kind::Message,
-            };
-            (kind, method, rule.path.sample())
-        }
-        Grant::Plain | Grant::Audit(_) => (Kind::Request, "DELETE".to_owned(), "/x".to_owned()),
-    };
-    let text = format!("{method} {host}:{}{path} by {binary}", piece.port);
-    let Ok(target) = Target::parse(&path) else { return (Some(text), false) };
-    let binaries = [binary.as_str()];
-    let address = entry.endpoint.allowed_ips.first().map(crate::Cidr::first);
-    let exchange = Some(Exchange { kind, method: &method, target: &target });
-    let request = Request { host: &host, port: piece.port, address, binaries: &binaries, exchange, now: 0 };
-    let rank = |decision: Decision<'_>| decision.verdict;
-    let (before, after): (Verdict, Verdict) = (rank(old.decide(&request)), rank(new.decide(&request)));
-    (Some(text), before < after)
 }
 
 impl Scope<'_> {

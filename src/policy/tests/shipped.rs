@@ -137,7 +137,6 @@ fn profiles_load_and_offer_presets_that_exist() {
         let strict = matches!(name.as_str(), "customers" | "sensitive");
         assert_eq!(profile.egress.default, if strict { Unlisted::Deny } else { Unlisted::Ask }, "{name}");
         assert_eq!(profile.approvals.always, name == "solo", "{name}");
-        assert_eq!(profile.config.seal, name != "solo", "{name}");
     }
     for offered in &profiles["sensitive"].egress.presets {
         assert_eq!(presets[offered].preset.as_ref().unwrap().risk, Some(Risk::Low), "{offered}");
@@ -162,7 +161,7 @@ fn a_profile_that_makes_no_sense_is_refused() {
         ("hold_sec = 20", "hold_sec = 0", "1 to 300"),
         ("waiting = 5", "waiting = 0", "at least 1"),
         ("lifetime = \"1h\"", "lifetime = \"1w\"", "no time span"),
-        ("seal = true", "sealed = true", "unknown field"),
+        ("[approvals]", "[config]\nseal = true\n\n[approvals]", "unknown field"),
         ("default = \"deny\"", "default = \"allow\"", "unknown variant"),
     ] {
         let changed = text.replacen(from, to, 1);

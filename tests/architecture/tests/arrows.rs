@@ -32,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tenant-edge", &["model", "token", "confine"]),
     ("tenant-egress", &["model", "policy", "confine"]),
     ("tenant-identify", &["model"]),
+    ("tenant-notify", &["model", "api"]),
     (
         "tenantd",
         &[
@@ -106,10 +107,10 @@ fn every_crate_uses_only_crates_below_it() {
 }
 
 #[test]
-fn only_the_edge_and_the_egress_proxy_link_http_and_tls() {
+fn only_the_edge_the_egress_proxy_and_the_webhook_link_http_and_tls() {
     refuse("tenantd", HTTP_AND_TLS);
     refuse("tenantctl", HTTP_AND_TLS);
-    for program in ["tenant-edge", "tenant-egress"] {
+    for program in ["tenant-edge", "tenant-egress", "tenant-notify"] {
         refuse(program, &["openssl", "openssl-sys", "native-tls", "boring", "aws-lc-rs"]);
     }
 }

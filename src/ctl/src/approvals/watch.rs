@@ -117,6 +117,7 @@ mod tests {
             digest: "3f9a2b1c4d5e".into(),
             tenant: "acme".into(),
             destination,
+            expires: 0,
             state: state.into(),
             first: 0,
             last: 0,

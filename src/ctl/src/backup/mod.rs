@@ -255,6 +255,7 @@ fn named(path: &Path, failure: Failure) -> Failure {
         Failure::Sentence { exit, message } => {
             Failure::Sentence { exit, message: format!("{}: {message}", path.display()) }
         }
+        Failure::Wider { message, .. } => Failure::new(Exit::Data, message),
         Failure::ReaderGone => Failure::new(Exit::Io, "nobody reads the output any more"),
     }
 }

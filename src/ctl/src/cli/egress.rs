@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use clap_complete::ArgValueCandidates;
 use model::TenantId;
 
-use super::value;
+use super::{ConsentArgs, value};
 use crate::complete;
 
 const CHECK_EXAMPLES: &str = "\
@@ -130,9 +130,9 @@ pub struct PresetArgs {
     /// Name of the preset
     #[arg(add = ArgValueCandidates::new(complete::presets))]
     pub preset: String,
-    /// Do not ask
-    #[arg(long)]
-    pub yes: bool,
+    /// What becomes of a change that allows more than before.
+    #[command(flatten)]
+    pub consent: ConsentArgs,
 }
 
 /// Arguments of `egress set`.
@@ -156,9 +156,9 @@ pub struct EgressSetArgs {
     /// Take away everything: the tenant reaches nothing any more
     #[arg(long, conflicts_with_all = ["file", "clear", "profile", "default"])]
     pub off: bool,
-    /// Do not ask
-    #[arg(long)]
-    pub yes: bool,
+    /// What becomes of a change that allows more than before.
+    #[command(flatten)]
+    pub consent: ConsentArgs,
 }
 
 /// What becomes of a destination that no rule names.
@@ -201,9 +201,9 @@ pub struct BindArgs {
     /// Where in a request: header, query, path, body, websocket
     #[arg(long = "in", value_name = "PLACES", value_delimiter = ',', default_value = "header", value_parser = value::place)]
     pub places: Vec<model::egress::SecretPlace>,
-    /// Do not ask
-    #[arg(long)]
-    pub yes: bool,
+    /// What becomes of a change that allows more than before.
+    #[command(flatten)]
+    pub consent: ConsentArgs,
 }
 
 /// Arguments of `egress unbind`.
@@ -217,4 +217,7 @@ pub struct UnbindArgs {
     /// Only there; without it, everywhere
     #[arg(long, value_name = "https://HOST[:PORT]/PATH")]
     pub to: Option<String>,
+    /// What becomes of a change that allows more than before.
+    #[command(flatten)]
+    pub consent: ConsentArgs,
 }

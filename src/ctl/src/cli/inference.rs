@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
 use model::{Dollars, TenantId};
 
-use super::value;
+use super::{ConsentArgs, value};
 use crate::complete;
 
 const ADD_EXAMPLES: &str = "\
@@ -32,6 +32,9 @@ pub enum InferenceVerb {
         /// Name of the provider
         #[arg(long)]
         provider: String,
+        /// What becomes of a change that allows more than before.
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
 }
 
@@ -77,7 +80,7 @@ pub struct ProviderArgs {
     /// When a day's or a month's is used up: stop, or only alert
     #[arg(long, value_parser = ["stop", "alert"])]
     pub when_spent: Option<String>,
-    /// Do not ask
-    #[arg(long)]
-    pub yes: bool,
+    /// What becomes of a change that allows more than before.
+    #[command(flatten)]
+    pub consent: ConsentArgs,
 }

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod backup;
+mod consent;
 mod create;
 mod edge;
 mod egress;
@@ -18,6 +19,7 @@ use model::TenantId;
 
 pub use approvals::{AnswerArgs, ApprovalsVerb};
 pub use backup::{BackupArgs, BackupVerb, RestoreArgs};
+pub use consent::ConsentArgs;
 pub use create::{CreateArgs, EgressDefault, LimitArgs};
 pub use edge::{EdgeVerb, EnableArgs, LoginArgs, TokenVerb};
 pub use egress::{
@@ -95,6 +97,9 @@ pub enum Verb {
     #[command(after_help = SET_EXAMPLES)]
     Set(SetArgs),
     /// Create what is missing and change what differs, from spec files
+    ///
+    /// What the files allow their tenants beyond what is allowed now is shown first, with examples. On a terminal it is asked whether;
+    /// elsewhere it is applied, or with --no-widening refused.
     #[command(after_help = APPLY_EXAMPLES)]
     Apply(ApplyArgs),
     /// Show the steps that would make a spec real; needs no daemon and no privilege
@@ -132,6 +137,9 @@ pub enum Verb {
         /// Only show the steps
         #[arg(long)]
         dry_run: bool,
+        /// What becomes of a change that allows more than before.
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
     /// Delete a tenant and, unless told to keep it, its data
     Delete(DeleteArgs),
@@ -247,6 +255,9 @@ pub struct SetArgs {
     /// Only show the steps
     #[arg(long)]
     pub dry_run: bool,
+    /// What becomes of a change that allows more than before.
+    #[command(flatten)]
+    pub consent: ConsentArgs,
 }
 
 /// Arguments of `apply`.
@@ -258,6 +269,9 @@ pub struct ApplyArgs {
     /// Only show the steps
     #[arg(long)]
     pub dry_run: bool,
+    /// What becomes of a change that allows more than before.
+    #[command(flatten)]
+    pub consent: ConsentArgs,
 }
 
 /// Arguments of `plan`.
@@ -336,6 +350,7 @@ const APPLY_EXAMPLES: &str = "\
 Examples:
   tenantctl apply -f acme.toml umbrella.toml
   tenantctl apply -f tenants/ --dry-run
+  tenantctl apply -f tenants/ --no-widening
   ssh build cat acme.toml | tenantctl apply -f -";
 
 const PLAN_EXAMPLES: &str = "\

@@ -1,17 +1,14 @@
 //! `egress set`, `bind` and `unbind`, and how every change of egress is made: what it would allow is shown first, and it is asked whether.
 
-use api::Widening;
 use model::egress::SecretUse;
 use model::{Exit, TenantId};
 
 use super::explain::place_of;
 use super::spec;
-use crate::cli::{BindArgs, EgressSetArgs, UnbindArgs, Unlisted};
-use crate::confirm::confirm;
-use crate::create::outcome;
+use crate::cli::{BindArgs, ConsentArgs, EgressSetArgs, UnbindArgs, Unlisted};
 use crate::failure::{Ended, Failure};
 use crate::session::Session;
-use crate::{change, progress};
+use crate::{change, widening};
 
 /// Profile, default, own document, or nothing any more.
 pub(crate) async fn set(session: &mut Session, arguments: &EgressSetArgs) -> Ended {
@@ -37,7 +34,7 @@ pub(crate) async fn set(session: &mut Session, arguments: &EgressSetArgs) -> End
         let document = if arguments.clear { Some(None) } else { policy.as_deref().map(Some) };
         spec::set(tenant, &before, arguments.profile.as_deref(), default, document)?
     };
-    carry_out(session, tenant, (&before, &after), arguments.yes).await
+    carry_out(session, tenant, &after, arguments.consent).await
 }
 
 /// Lets a secret go somewhere.
@@ -49,7 +46,7 @@ pub(crate) async fn bind(session: &mut Session, arguments: &BindArgs) -> Ended {
     let one = SecretUse { name: arguments.secret.clone(), host, port, path, places };
     let before = session.daemon().await?.get_spec(arguments.tenant.as_str()).await?;
     let after = spec::bind(&arguments.tenant, &before, &one)?;
-    carry_out(session, &arguments.tenant, (&before, &after), arguments.yes).await
+    carry_out(session, &arguments.tenant, &after, arguments.consent).await
 }
 
 /// Lets it go there no longer.
@@ -57,46 +54,23 @@ pub(crate) async fn unbind(session: &mut Session, arguments: &UnbindArgs) -> End
     let to = arguments.to.as_deref().map(address).transpose()?;
     let before = session.daemon().await?.get_spec(arguments.tenant.as_str()).await?;
     let after = spec::unbind(&arguments.tenant, &before, &arguments.secret, to.as_ref())?;
-    // It allows nothing, so there is nothing to ask.
-    carry_out(session, &arguments.tenant, (&before, &after), true).await
+    carry_out(session, &arguments.tenant, &after, arguments.consent).await
 }
 
-/// Makes a spec that of a tenant, once somebody has seen what it allows.
+/// Makes a spec that of a tenant, once somebody has seen what it allows. A spec that stays as it is may allow more all the same, where the
+/// file or a preset has changed since it was applied.
 pub(crate) async fn carry_out(
     session: &mut Session,
     tenant: &TenantId,
-    (before, after): (&str, &str),
-    yes: bool,
+    after: &str,
+    how: ConsentArgs,
 ) -> Ended {
     let daemon = session.daemon().await?;
-    if before != after {
-        let answer = session.egress().await?.check_change(tenant.as_str(), after).await?;
-        let more: Vec<Widening> =
-            serde_json::from_str(&answer).map_err(|error| Failure::foreign_answer("the change", &error))?;
-        for widening in &more {
-            session.note(&shown(widening))?;
-        }
-        if !more.is_empty() && !yes {
-            confirm(session, &format!("This allows tenant {tenant} what is listed above."))?;
-        }
-    }
-    let work = daemon.apply_spec(after, false);
-    let answer = progress::follow(session, &daemon, tenant.as_str(), work).await?;
-    let outcome = outcome(tenant.as_str(), &answer)?;
-    session.print(&outcome, |_| change::render(&outcome, "is as before", "changed"))?;
+    let shown = widening::look(session, tenant, after).await?;
+    widening::consent(session, shown.iter(), how, false)?;
+    let made = widening::make(session, &daemon, (tenant, after), shown, false).await?;
+    session.print(&made, |_| change::render(&made.outcome, "is as before", "changed"))?;
     Ok(0)
-}
-
-fn shown(widening: &Widening) -> String {
-    let mut text = format!("+ {}", widening.what);
-    if let Some(by) = &widening.by {
-        text += &format!("\n    by {by}");
-    }
-    if let Some(example) = &widening.example {
-        let sure = if widening.proven { "" } else { " (or one like it)" };
-        text += &format!("\n    for example: {example}{sure}");
-    }
-    text
 }
 
 /// Host, port and path of an address.

@@ -31,12 +31,12 @@ pub(crate) async fn preset(session: &mut Session, verb: PresetVerb) -> Ended {
             let after = spec::add_preset(&arguments.tenant, &before, &arguments.preset)?;
             let offered = of_spec(session, &arguments.tenant, &after)?;
             warn(session, &offered, std::slice::from_ref(&arguments.preset))?;
-            change::carry_out(session, &arguments.tenant, (&before, &after), arguments.yes).await
+            change::carry_out(session, &arguments.tenant, &after, arguments.consent).await
         }
         PresetVerb::Remove(arguments) => {
             let before = session.daemon().await?.get_spec(arguments.tenant.as_str()).await?;
             let after = spec::remove_preset(&arguments.tenant, &before, &arguments.preset)?;
-            change::carry_out(session, &arguments.tenant, (&before, &after), arguments.yes).await
+            change::carry_out(session, &arguments.tenant, &after, arguments.consent).await
         }
     }
 }

@@ -92,6 +92,9 @@ impl Fake {
         self.tell(&emitter, "acme").await;
         self.take("apply", format!("apply dry_run={dry_run}\n{spec}"))
     }
+    fn apply_shown(&mut self, spec: &str, digest: &str, dry_run: bool) -> Result<String, Error> {
+        self.take("apply", format!("apply {digest} dry_run={dry_run}\n{spec}"))
+    }
     fn start_tenant(&mut self, id: &str) -> Result<(), Error> {
         self.take("start", format!("start {id}")).map(drop)
     }

@@ -38,7 +38,7 @@ impl EgressObject {
         #[zbus(connection)] bus: &zbus::Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Error> {
-        let _allowed = authorize(bus, &header, action::STATUS).await?;
+        let _allowed = authorize(bus, &header, action::QUESTIONS).await?;
         let id = one_or_all(tenant)?;
         self.calls.document(move |service| service.asked(id.as_ref())).await
     }

@@ -126,7 +126,23 @@ impl Manager {
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::CHANGE).await?;
         self.long_work((emitter, &header), subject_of(&spec), move |service, tell| {
-            service.change(&spec, dry_run, tell)
+            service.change(&spec, None, dry_run, tell)
+        })
+        .await
+    }
+
+    async fn apply_shown(
+        &self,
+        spec: String,
+        digest: String,
+        dry_run: bool,
+        #[zbus(connection)] bus: &zbus::Connection,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<String, Error> {
+        let _allowed = authorize(bus, &header, action::CHANGE).await?;
+        self.long_work((emitter, &header), subject_of(&spec), move |service, tell| {
+            service.change(&spec, Some(&digest), dry_run, tell)
         })
         .await
     }

@@ -51,6 +51,8 @@ struct Question {
     last: u64,
     count: u64,
     waiting: u32,
+    /// Seconds that a connection waits.
+    hold: u64,
     /// When it was last told that it waits, and that it does not any more.
     raised_told: Option<u64>,
     left_told: Option<u64>,
@@ -113,6 +115,7 @@ impl Desk {
             last: now,
             count: 0,
             waiting: 0,
+            hold: asking.hold_sec,
             raised_told: None,
             left_told: None,
             answers,
@@ -238,6 +241,7 @@ impl Question {
             last: self.last,
             count: self.count,
             waiting: self.waiting,
+            expires: self.last.saturating_add(self.hold),
         }
     }
 }

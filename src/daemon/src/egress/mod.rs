@@ -5,6 +5,7 @@
 mod approvals;
 mod ask;
 mod authority;
+mod change;
 mod desk;
 mod destination;
 mod explain;
