@@ -173,11 +173,11 @@ PY
 
 # ---- tenants
 
-# egress_set TENANT: its spec with the [egress] on standard input, in force.
+# egress_set TENANT: its spec with the [egress] on standard input, in force. Its memory is not the profile's: emulated hosts are small.
 egress_set() {
     local spec=/etc/tenantd/tenants.d/$1.toml
     [ -e "$WORLD/$1.toml" ] || cp "$spec" "$WORLD/$1.toml"
-    { cat "$WORLD/$1.toml"; echo; cat; } >"$WORLD/$1.new"
+    { cat "$WORLD/$1.toml"; echo; cat; printf '\n[limits]\nmemory_max = "1G"\n'; } >"$WORLD/$1.new"
     tenantctl apply -f "$WORLD/$1.new" >/dev/null
     in_force "$1"
 }

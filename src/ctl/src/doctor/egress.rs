@@ -121,5 +121,6 @@ pub(super) fn authority(secrets: &[SecretSummary]) -> Result<(), String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "files that a test makes")]
 #[path = "egress_tests.rs"]
 mod tests;

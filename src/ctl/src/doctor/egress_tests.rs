@@ -120,7 +120,7 @@ fn an_authority_is_a_secret_of_its_own_kind_that_opens() {
     let other = secret("api-key", "proxy", None);
     let own = |kind, problem| [other.clone(), secret(AUTHORITY_SECRET, kind, problem)];
     assert_eq!(authority(&own("authority", None)), Ok(()));
-    assert_eq!(authority(&[other.clone()]), Err("is missing".into()));
+    assert_eq!(authority(std::slice::from_ref(&other)), Err("is missing".into()));
     assert!(authority(&own("missing", Some("its file was taken away"))).unwrap_err().contains("taken away"));
     assert!(authority(&own("unreadable", None)).is_err());
 }
