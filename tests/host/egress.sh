@@ -79,6 +79,21 @@ test_names_resolve_only_if_the_policy_can_allow_them() {
     assert_eq "$(log_since dns "$mark" | grep -c other.example.com || true)" 0
 }
 
+test_names_of_this_hosts_own_list_are_found_and_its_search_list_is_not_used() {
+    cp -a /etc/hosts "$WORLD/hosts.before" 2>/dev/null || true
+    later eval 'rm -f /etc/hosts; cp -a "$WORLD/hosts.before" /etc/hosts 2>/dev/null || true; systemctl restart tenant-egress@alpha.socket'
+    echo "$WORLD_NET.10 listed-here.example.org" >>/etc/hosts
+    echo 'search example.com' >>/etc/resolv.conf
+    later sed -i '/^search/d' /etc/resolv.conf
+    usual | sed 's/host: allowed.example.com/host: listed-here.example.org/' | egress_set alpha
+    later eval 'usual | egress_set alpha'
+    systemctl restart tenant-egress@alpha.socket
+    in_cell alpha getent ahostsv4 listed-here.example.org | grep -qF "$WORLD_NET.10" || fail "a name of /etc/hosts was not found"
+    # "first" would be first.example.com by the search list.
+    usual | sed 's/host: allowed.example.com/host: first/' | egress_set alpha
+    assert_fails in_cell alpha getent ahostsv4 first
+}
+
 test_what_is_not_listed_is_refused_so_that_it_can_be_read_and_nothing_leaves() {
     nothing_leaves by_proxy beta -i http://other.example.com/x
     assert_match "$OUTPUT" 'HTTP/1.1 403'

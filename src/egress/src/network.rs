@@ -25,11 +25,17 @@ pub trait Network: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Host;
 
+/// A name as it is looked up: without the search list of resolv.conf, by which it could become another one. The unit sets an empty list; a
+/// final dot does the same, and hides what /etc/hosts says.
+fn asked(name: &str) -> String {
+    let no_list = std::env::var_os("LOCALDOMAIN").is_some_and(|list| list.is_empty());
+    if no_list { name.to_owned() } else { format!("{name}.") }
+}
+
 impl Network for Host {
     fn resolve<'a>(&'a self, name: &'a str) -> Coming<'a, Vec<IpAddr>> {
         Box::pin(async move {
-            // The final dot keeps the search list of resolv.conf out of it.
-            let asked = format!("{name}.");
+            let asked = asked(name);
             let found = tokio::net::lookup_host((asked.as_str(), 0)).await?;
             let mut addresses: Vec<IpAddr> = Vec::new();
             for address in found.map(|address| address.ip().to_canonical()) {
