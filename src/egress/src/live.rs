@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use model::egress::{APPROVALS_FORMAT, ApprovalsFile, EGRESS_FORMAT, EgressFile};
-use policy::{Entry, Host, HostPattern, Listing, Policy, Unlisted};
+use policy::{Host, Listing, Policy};
 use tokio::sync::watch;
 
 use crate::own;
@@ -34,27 +34,13 @@ impl Snapshot {
     /// How a host is listed, by an entry that has not ended: names that nobody allows any more are not looked up.
     #[must_use]
     pub fn listing<'a>(&'a self, host: &'a Host) -> Listing<'a> {
-        let now = unix_now();
-        let holds = |entry: &Entry| entry.terms.expires.is_none_or(|end| now < end);
-        let lists = |entry: &Entry| {
-            entry.endpoint.host != HostPattern::Anywhere && entry.endpoint.host.matches(host) && holds(entry)
-        };
-        match self.policy.listing(host) {
-            Listing::None => Listing::None,
-            listing @ (Listing::Exact | Listing::Pattern(_)) => {
-                if self.policy.entries().iter().any(lists) {
-                    listing
-                } else {
-                    Listing::None
-                }
-            }
-        }
+        self.policy.listing(host, unix_now())
     }
 
     /// Whether a name is answered: it is listed, or may be asked about.
     #[must_use]
     pub fn resolves(&self, host: &Host) -> bool {
-        self.policy.default_for_unlisted() == Unlisted::Ask || self.listing(host) != Listing::None
+        self.policy.resolves(host, unix_now())
     }
 }
 

@@ -197,16 +197,18 @@ impl Policy {
         self.own.is_some_and(|own| own(ip))
     }
 
-    /// Whether the name may be looked up: some entry names it, or it could be asked about.
-    pub fn resolves(&self, host: &Host) -> bool {
-        self.default == Unlisted::Ask
-            || self.candidates(host).any(|(_, entry)| entry.endpoint.host != HostPattern::Anywhere)
+    /// Whether the name may be looked up at `now`, in seconds since 1970: some entry names it, or it could be asked about.
+    pub fn resolves(&self, host: &Host, now: u64) -> bool {
+        self.default == Unlisted::Ask || self.listing(host, now) != Listing::None
     }
 
-    /// How the name is listed: by itself, below a pattern, or not at all.
-    pub fn listing<'p>(&'p self, host: &'p Host) -> Listing<'p> {
+    /// How the name is listed at `now`: by itself, below a pattern, or not at all. Entries that have ended list nothing.
+    pub fn listing<'p>(&'p self, host: &'p Host, now: u64) -> Listing<'p> {
         let mut found = Listing::None;
         for (_, entry) in self.candidates(host) {
+            if entry.terms.expires.is_some_and(|end| end <= now) {
+                continue;
+            }
             match &entry.endpoint.host {
                 HostPattern::Exact(_) => return Listing::Exact,
                 HostPattern::Names(pattern) => found = Listing::Pattern(pattern.suffix()),

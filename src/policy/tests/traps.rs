@@ -179,9 +179,9 @@ fn places_inside_are_never_asked_about() {
 #[test]
 fn a_name_nobody_may_reach_is_not_resolved() {
     let policy = of(&endpoint("host: \"*.example.com\", port: 443"));
-    assert!(policy.resolves(&Host::parse("a.example.com").unwrap()));
-    assert!(!policy.resolves(&Host::parse("secret.evil.example").unwrap()));
-    assert!(!policy.resolves(&Host::parse("x.a.example.com").unwrap()));
+    assert!(policy.resolves(&Host::parse("a.example.com").unwrap(), 0));
+    assert!(!policy.resolves(&Host::parse("secret.evil.example").unwrap(), 0));
+    assert!(!policy.resolves(&Host::parse("x.a.example.com").unwrap(), 0));
 }
 
 /// An entry that asks and only audits must not let through what breaks its rules: what keeps them is asked about.
