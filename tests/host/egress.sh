@@ -41,6 +41,9 @@ before_file() {
     world_open
     usual | egress_set alpha
     usual 'default = "deny"' | egress_set beta
+    # The first start of a proxy takes longer on an emulated processor than a program waits for a name.
+    eventually 120 in_cell alpha getent ahostsv4 allowed.example.com
+    eventually 120 in_cell beta getent ahostsv4 allowed.example.com
 }
 after_file() {
     egress_reset alpha
