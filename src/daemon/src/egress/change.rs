@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use api::{Change, NewRisk, Widening};
 use catalog::Grant;
-use model::egress::EgressFile;
+use model::egress::{EgressFile, WhenSpent};
 use model::{Exit, SpecFile, TenantId};
 use policy::{Document, Policy, Risk};
 use sha2::{Digest, Sha256};
@@ -103,7 +103,47 @@ fn widens(old: Side<'_>, (new_file, new): &(EgressFile, Policy)) -> Vec<Widening
     let known = old.map(|(file, _)| said(file)).unwrap_or_default();
     let more = said(new_file).into_iter().filter(|one| !known.contains(one));
     found.extend(more.map(|(what, example)| Widening { what, by: None, example, proven: true }));
+    let limits = raised(old.map(|(file, _)| file), new_file);
+    found.extend(limits.into_iter().map(|what| Widening { what, by: None, example: None, proven: true }));
     found
+}
+
+/// Limits of models that are higher than before, or gone. Before the first provider there was nothing to spend.
+fn raised(old: Option<&EgressFile>, new: &EgressFile) -> Vec<String> {
+    let spends = |file: &&EgressFile| !file.inference.providers.is_empty();
+    if !spends(&new) {
+        return Vec::new();
+    }
+    let now = limits(new);
+    let Some(old) = old.filter(spends) else {
+        let unlimited = now.iter().all(|(_, limit)| limit.is_none());
+        return unlimited
+            .then(|| "models may use any number of tokens, whatever they cost".to_owned())
+            .into_iter()
+            .collect();
+    };
+    let pairs = limits(old).into_iter().zip(now);
+    let higher = pairs.filter_map(|((_, was), (what, limit))| match (was, limit) {
+        (Some(_), None) => Some(format!("models may use any number of {what}")),
+        (Some(was), Some(limit)) if limit > was => Some(format!("models may use {limit} {what}")),
+        _ => None,
+    });
+    let goes_on = |file: &EgressFile| file.inference.budget.when_spent == WhenSpent::Alert;
+    let alerts =
+        (goes_on(new) && !goes_on(old)).then(|| "models may be called when a budget is used up".to_owned());
+    higher.chain(alerts).collect()
+}
+
+fn limits(file: &EgressFile) -> [(&'static str, Option<u64>); 6] {
+    let budget = &file.inference.budget;
+    [
+        ("tokens a day", budget.tokens_day),
+        ("tokens a month", budget.tokens_month),
+        ("millionths of a dollar a day", budget.money_day),
+        ("millionths of a dollar a month", budget.money_month),
+        ("tokens a minute", budget.tokens_minute),
+        ("requests a minute", budget.requests_minute.map(u64::from)),
+    ]
 }
 
 /// What a file allows beside destinations: secrets that may be used, models that may be called. Each with an example, where there is one.
@@ -124,19 +164,7 @@ fn beside(file: &EgressFile) -> Vec<(String, Option<String>)> {
             (what, Some(example))
         })
     });
-    let budget = &file.inference.budget;
-    let limits = [
-        ("tokens a day", budget.tokens_day),
-        ("tokens a month", budget.tokens_month),
-        ("millionths of a dollar a day", budget.money_day),
-        ("millionths of a dollar a month", budget.money_month),
-    ];
-    let spends = !file.inference.providers.is_empty();
-    let limits = limits.into_iter().filter(|_| spends).map(|(what, limit)| match limit {
-        Some(limit) => (format!("models may use {limit} {what}"), None),
-        None => (format!("models may use any number of {what}"), None),
-    });
-    secrets.chain(models).chain(limits).collect()
+    secrets.chain(models).collect()
 }
 
 /// Classes of risk that no document of the old policy brought, each by the first document that brings it.

@@ -1,5 +1,7 @@
 use super::*;
-use model::egress::{Asking, EGRESS_FORMAT, Inference, PolicyLevel, PolicyText, SecretPlace, SecretUse};
+use model::egress::{
+    Api, Asking, EGRESS_FORMAT, Inference, PolicyLevel, PolicyText, Provider, SecretPlace, SecretUse,
+};
 
 const NARROW: &str = "version: 1\nnetwork_policies: {}\n";
 const WIDE: &str =
@@ -57,6 +59,39 @@ fn a_change_says_what_it_allows_and_one_that_narrows_says_nothing() {
     assert!(found[1].example.as_ref().unwrap().contains("tenantd:secret:token in its header"), "{found:?}");
     assert_eq!(changed(None, Some(&new)).widens.len(), 2);
     assert!(changed(Some(&new), Some(&old)).widens.is_empty() && changed(Some(&new), None).widens.is_empty());
+}
+
+#[test]
+fn a_higher_budget_allows_more_and_a_lower_one_does_not() {
+    let with = |tokens_day: Option<u64>, when_spent: WhenSpent| {
+        let (mut file, policy) = side(&[("own", NARROW)], Vec::new());
+        let url = "http://127.0.0.1:1".to_owned();
+        let models = vec!["parrot".to_owned()];
+        file.inference.providers = vec![Provider {
+            name: "own".into(),
+            api: Api::Openai,
+            url,
+            secret: None,
+            models,
+            prices: Vec::new(),
+        }];
+        (file.inference.budget.tokens_day, file.inference.budget.when_spent) = (tokens_day, when_spent);
+        (file, policy)
+    };
+    let (low, high, none) =
+        (with(Some(5), WhenSpent::Stop), with(Some(9), WhenSpent::Stop), with(None, WhenSpent::Stop));
+    let alerts = with(Some(5), WhenSpent::Alert);
+    let said = |old, new| -> Vec<String> {
+        changed(Some(old), Some(new)).widens.into_iter().map(|one| one.what).collect()
+    };
+    assert_eq!(said(&low, &high), ["models may use 9 tokens a day"]);
+    assert_eq!(said(&high, &none), ["models may use any number of tokens a day"]);
+    assert_eq!(said(&low, &alerts), ["models may be called when a budget is used up"]);
+    for (old, new) in [(&high, &low), (&none, &low), (&low, &low)] {
+        assert!(said(old, new).is_empty());
+    }
+    let first = |new| changed(None, Some(new)).widens.len();
+    assert_eq!((first(&low), first(&none)), (1, 2), "the model, and that nothing limits it");
 }
 
 #[test]
