@@ -16,6 +16,7 @@ before_file() {
     openssl rand -hex 32 | install -m 0600 /dev/stdin "$SECRET"
     printf '\n[egress.webhook]\nurl = "http://127.0.0.1:8425/hook"\n' >>"$SETTINGS"
     systemd-run --quiet --collect --unit test-receiver python3 "${BASH_SOURCE[0]%/*}/notify/receiver.py" "$SECRET" "$LOG"
+    eventually 10 curl -s -o /dev/null http://127.0.0.1:8425/
 }
 after_file() {
     systemctl stop tenantd-notify test-receiver
@@ -58,7 +59,7 @@ test_a_question_is_posted_signed_and_answered_by_the_operator() {
 }
 
 test_its_user_sees_questions_and_can_do_nothing_else() {
-    local as=(systemd-run --quiet --wait --pipe --collect -p DynamicUser=yes -p User=tenantd-notify) request
+    local as=(systemd-run --quiet --wait --pipe --collect -p User=tenantd-notify) request
     systemctl stop tenantd-notify
     reach other.example.net
     seen() { tenantctl approvals list --json | grep -qF other.example.net; }

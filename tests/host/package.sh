@@ -164,7 +164,7 @@ test_a_purge_asks_nothing_removes_what_tenantd_made_and_keeps_the_tenants_data()
     assert_ok tenantctl edge enable --domain agents.test
     assert_ok apt purge tenantd
     assert_eq "$(ss -ltnH '( sport = 443 or sport = 80 )')" ""
-    assert_match "$(getent passwd tenantd-edge)" '^tenantd-edge:' "a user of a package stays"
+    assert_match "$(getent passwd tenantd-edge tenantd-notify | cut -d: -f1 | xargs)" '^tenantd-edge tenantd-notify$' "users of a package stay"
     assert_match "$OUTPUT" "tenants' data stays in /var/lib/tenants"
     # Each tenant has a secret, its gateway's own.
     assert_match "$OUTPUT" "tenants' sealed secrets stay in /var/lib/tenantd/vault"
