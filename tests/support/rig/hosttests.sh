@@ -8,7 +8,7 @@
 # host_tests KIND SUITE [FILTER]: run and report all tests for such hosts; the filter is a regular expression on
 # "file: sentence".
 host_tests() {
-    local kind=$1 suite=$2 file group groups=() jobs=()
+    local kind=$1 suite=$2 file group groups=() jobs=() outside=()
     export RIG_KIND=$1 RIG_SUITE=$2 RIG_FILTER=${3:-.}
     # Once, before several hosts want them.
     if ! build_deb >/dev/null || ! build_standin >/dev/null; then
@@ -17,7 +17,7 @@ host_tests() {
     for file in "$CHECKOUT"/tests/host/*.sh; do
         test_file_wanted "$file" || continue
         if [[ ${file##*/} == outside_* ]]; then
-            jobs+=("host_test_outside $file")
+            outside+=("host_test_outside $file")
             continue
         fi
         group=$(test_file_says "$file" level tenants)
@@ -30,6 +30,8 @@ host_tests() {
     while read -r group; do
         [ -z "$group" ] || jobs+=("host_test_group $group")
     done < <(cut -d' ' -f1 "$RUN/groups-$kind-$suite" | sort -u)
+    # What builds programs for itself comes last, when the unit tests have left the build directory.
+    jobs+=("${outside[@]}")
     # An nspawn host waits more than it computes; the QEMU hosts of two releases run at once already.
     if [ "$kind" = nspawn ]; then side_by_side 2 "${jobs[@]}"; else side_by_side 1 "${jobs[@]}"; fi
 }
