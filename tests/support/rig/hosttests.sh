@@ -8,7 +8,7 @@
 # host_tests KIND SUITE [FILTER]: run and report all tests for such hosts; the filter is a regular expression on
 # "file: sentence".
 host_tests() {
-    local kind=$1 suite=$2 file group groups=() jobs=() outside=()
+    local kind=$1 suite=$2 file group most groups=() jobs=() outside=()
     export RIG_KIND=$1 RIG_SUITE=$2 RIG_FILTER=${3:-.}
     # Once, before several hosts want them.
     if ! build_deb >/dev/null || ! build_standin >/dev/null; then
@@ -30,10 +30,13 @@ host_tests() {
     while read -r group; do
         [ -z "$group" ] || jobs+=("host_test_group $group")
     done < <(cut -d' ' -f1 "$RUN/groups-$kind-$suite" | sort -u)
-    # What builds programs for itself comes last, when the unit tests have left the build directory.
-    jobs+=("${outside[@]}")
     # An nspawn host waits more than it computes; the QEMU hosts of two releases run at once already.
-    if [ "$kind" = nspawn ]; then side_by_side 2 "${jobs[@]}"; else side_by_side 1 "${jobs[@]}"; fi
+    if [ "$kind" = nspawn ]; then most=2; else most=1; fi
+    side_by_side "$most" "${jobs[@]}"
+    [ ${#outside[@]} -gt 0 ] || return 0
+    # These build programs for themselves. The unit tests may still be building, and nobody is to wait for them within the time of a test.
+    shown_on_failure "cargo build" cargo build --manifest-path "$CHECKOUT/Cargo.toml" --locked -p tenantd --features fault-injection || true
+    side_by_side "$most" "${outside[@]}"
 }
 
 # side_by_side NUMBER "FUNCTION WORD"…: call them in this order, so many at a time; what one of several says is shown when
