@@ -45,14 +45,16 @@ side_by_side() {
     local most=$1 call said ended
     local -A running=()
     shift
+    if [ $# -eq 1 ]; then
+        to_its_end "$1"
+        return
+    fi
     for call in "$@"; do
-        said=/dev/stdout
-        [ $# -eq 1 ] || said=$(mktemp "$RUN/said.XXXXXX")
+        said=$(mktemp "$RUN/said.XXXXXX")
         (
-            [ $# -eq 1 ] || report_apart "$said"
-            # shellcheck disable=SC2086 # a function and its argument
-            $call >"$said" || report fail "$RIG_KIND-$RIG_SUITE" "$call runs to its end" >>"$said"
-            [ $# -eq 1 ] || flock "$RUN/printing" cat "$said"
+            report_apart "$said"
+            to_its_end "$call" >"$said"
+            flock "$RUN/printing" cat "$said"
         ) &
         running[$!]=
         [ ${#running[@]} -ge "$most" ] || continue
@@ -60,6 +62,12 @@ side_by_side() {
         unset "running[$ended]"
     done
     [ ${#running[@]} -eq 0 ] || wait "${!running[@]}"
+}
+
+# to_its_end "FUNCTION WORD": call it; that it fails is reported.
+to_its_end() {
+    # shellcheck disable=SC2086 # a function and its argument
+    $1 || report fail "$RIG_KIND-$RIG_SUITE" "$1 runs to its end"
 }
 
 # host_test_outside FILE: run and report a file that drives its hosts itself.
