@@ -75,12 +75,19 @@ impl Proxy {
                 return Err(Refusal::new("too many names are looked up: try again in a minute"));
             }
         }
+        if let Some(found) = self.recent.get(name, self.patience.answer) {
+            return Ok(found);
+        }
         if !self.queries.may_look_up() {
             self.events.happened("lookups-refused", &"too many names are looked up");
             return Err(Refusal::new("too many names are looked up: try again in a second"));
         }
         let found = self.network.resolve(name).await;
         let found = found.map_err(|error| Refusal::new(format!("{name} cannot be resolved: {error}")))?;
-        if found.is_empty() { Err(Refusal::new(format!("{name} has no address"))) } else { Ok(found) }
+        if found.is_empty() {
+            return Err(Refusal::new(format!("{name} has no address")));
+        }
+        self.recent.put(name, &found);
+        Ok(found)
     }
 }

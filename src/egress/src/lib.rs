@@ -28,6 +28,7 @@ pub mod passage;
 pub mod proxy;
 pub(crate) mod question;
 pub mod rates;
+pub mod recent;
 pub mod relay;
 pub mod rewind;
 mod run;

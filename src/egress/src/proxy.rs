@@ -35,6 +35,8 @@ pub struct Patience {
     pub connect: Duration,
     /// For a connection or query, before the program ends.
     pub idle: Duration,
+    /// How long an answer of a name server counts.
+    pub answer: Duration,
 }
 
 impl Default for Patience {
@@ -44,6 +46,7 @@ impl Default for Patience {
             silence: Duration::from_secs(1),
             connect: Duration::from_secs(10),
             idle: Duration::from_secs(60),
+            answer: Duration::from_secs(1),
         }
     }
 }
@@ -94,6 +97,8 @@ pub struct Proxy {
     pub rates: Rates,
     /// Look-ups and names, how many.
     pub queries: crate::dns::Limits,
+    /// What was looked up just now.
+    pub recent: crate::recent::Recent,
     /// Whether anything goes on.
     pub activity: Arc<Activity>,
     /// Places of requests.
@@ -126,6 +131,7 @@ impl Proxy {
             events: Events::default(),
             rates: Rates::default(),
             queries: crate::dns::Limits::default(),
+            recent: crate::recent::Recent::default(),
             activity: Arc::default(),
             requests: Arc::new(Semaphore::new(REQUESTS)),
             websockets: Arc::new(Semaphore::new(WEBSOCKETS)),

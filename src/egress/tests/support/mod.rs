@@ -131,6 +131,8 @@ impl World {
             patience: Patience {
                 silence: Duration::from_millis(100),
                 head: Duration::from_secs(2),
+                // Each look-up is counted.
+                answer: Duration::ZERO,
                 ..Patience::default()
             },
         })
