@@ -23,6 +23,7 @@ pub mod lookups;
 pub mod metrics;
 pub mod names;
 pub mod network;
+pub mod notice;
 pub mod own;
 pub mod passage;
 pub mod proxy;

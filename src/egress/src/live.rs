@@ -10,12 +10,14 @@ use model::egress::{APPROVALS_FORMAT, ApprovalsFile, EGRESS_FORMAT, EgressFile};
 use policy::{Host, Listing, Policy};
 use tokio::sync::watch;
 
+use crate::notice::Notice;
 use crate::own;
 
 /// Between two looks that somebody asks for.
 const LOOK: Duration = Duration::from_millis(50);
-/// Between two looks that nobody asks for.
-const TICK: Duration = Duration::from_millis(250);
+/// Between two looks that nobody asks for, and where the kernel does not tell when there is something to see.
+const TICK: Duration = Duration::from_millis(500);
+const UNNOTICED: Duration = Duration::from_millis(100);
 /// Bytes of a file, at most.
 const MOST: u64 = 16 << 20;
 
@@ -87,12 +89,24 @@ impl Live {
         self.current.subscribe()
     }
 
-    /// Looks again and again.
+    /// Looks when the kernel tells that a file was replaced, and again and again, for what ends by itself.
     pub async fn watch(&self) {
+        let mut notice = Notice::of(&self.directory).map_err(|error| unnoticed(&error)).ok();
         loop {
-            tokio::time::sleep(TICK).await;
             self.look(Duration::ZERO);
             self.expire();
+            let told = async {
+                match &notice {
+                    Some(notice) => notice.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let pause = if notice.is_some() { TICK } else { UNNOTICED };
+            let told = tokio::time::timeout(pause, told).await;
+            if let Ok(Err(error)) = told {
+                unnoticed(&error);
+                notice = None;
+            }
         }
     }
 
@@ -151,6 +165,12 @@ impl Live {
             self.current.send_modify(|_| ());
         }
     }
+}
+
+fn unnoticed(error: &std::io::Error) {
+    tracing::warn!(
+        "the kernel does not tell when the policy changes, it is looked at again and again: {error}"
+    );
 }
 
 fn stamp(path: &Path) -> Stamp {

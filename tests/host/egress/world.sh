@@ -190,7 +190,7 @@ egress_reset() {
     [ ! -e "$WORLD/$1.toml" ] || tenantctl apply -f "$WORLD/$1.toml" >/dev/null
 }
 
-# in_force TENANT: the proxy has seen its files again; it looks several times a second.
+# in_force TENANT: the proxy has seen its files again; the kernel tells it when they are replaced.
 in_force() {
     tenantctl start "$1" >/dev/null
     sleep 1.2
