@@ -51,6 +51,10 @@ pub trait Manager1 {
     /// Makes a tenant's host objects what its spec says: JSON [`crate::Outcome`]. (`org.tenantd.change`)
     #[zbus(allow_interactive_auth)]
     fn repair_tenant(&self, id: &str, dry_run: bool) -> Result<String, crate::Error>;
+    /// The same, if what it allows beyond the policy in force is still what [`crate::Change`] with this digest showed.
+    /// (`org.tenantd.change`)
+    #[zbus(allow_interactive_auth)]
+    fn repair_shown(&self, id: &str, digest: &str, dry_run: bool) -> Result<String, crate::Error>;
     /// Deletes a tenant, its data included unless `keep_data`; with `destroy` also one of which only kept data is left: JSON
     /// [`crate::Outcome`]. (`org.tenantd.delete`)
     #[zbus(allow_interactive_auth)]

@@ -16,6 +16,8 @@ mod run;
 mod runtimes;
 mod service;
 mod sleep;
+#[cfg(test)]
+mod staged;
 mod state;
 mod status;
 mod supervise;

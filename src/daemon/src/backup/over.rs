@@ -17,6 +17,7 @@ use model::{Exit, Key, Kind, Owner, Resource, SpecFile, TenantId};
 use plan::{Host, Op};
 
 use super::{Opened, summary};
+use crate::egress::{no_change, refuse_other};
 use crate::failure::Failure;
 use crate::journal::{lock, may_die};
 use crate::service::Service;
@@ -30,9 +31,13 @@ impl Service {
         &self,
         id: &TenantId,
         opened: Opened,
+        shown: Option<&str>,
         cancel: &Cancel,
     ) -> Result<RestoreSummary, Failure> {
         let _occupied = self.occupy(id)?;
+        if let Some(shown) = shown {
+            refuse_other(id, &no_change(id)?, shown)?;
+        }
         let Opened { head, kek, mut data } = opened;
         let allocation = self.existing(id)?;
         let problems = self.differences(id, &head.label.spec)?;

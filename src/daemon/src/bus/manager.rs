@@ -215,7 +215,24 @@ impl Manager {
         let _allowed = authorize(bus, &header, action::CHANGE).await?;
         let id = id(tenant)?;
         self.long_work((emitter, &header), id.to_string(), move |service, tell| {
-            service.repair(&id, dry_run, tell)
+            service.repair(&id, None, dry_run, tell)
+        })
+        .await
+    }
+
+    async fn repair_shown(
+        &self,
+        tenant: &str,
+        digest: String,
+        dry_run: bool,
+        #[zbus(connection)] bus: &zbus::Connection,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<String, Error> {
+        let _allowed = authorize(bus, &header, action::CHANGE).await?;
+        let id = id(tenant)?;
+        self.long_work((emitter, &header), id.to_string(), move |service, tell| {
+            service.repair(&id, Some(&digest), dry_run, tell)
         })
         .await
     }
