@@ -17,6 +17,7 @@ mod runtimes;
 mod service;
 mod sleep;
 #[cfg(test)]
+#[path = "staged_tests.rs"]
 mod staged;
 mod state;
 mod status;

@@ -23,7 +23,6 @@ pub mod lookups;
 pub mod metrics;
 pub mod names;
 pub mod network;
-pub mod own;
 pub mod passage;
 pub mod proxy;
 pub(crate) mod question;

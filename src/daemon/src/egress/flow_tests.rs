@@ -95,6 +95,13 @@ fn an_approval_answers_who_waits_is_in_force_and_can_be_taken_back() {
             "{}",
             explained.text
         );
+        // Of this machine's own addresses, of which the proxy knows: what was approved is not about those.
+        let own = question.replace("null,\"bin", "\"8.8.8.8\",\"own\":true,\"bin");
+        let own = service.explain_egress(&acme(), &own).unwrap().text;
+        assert!(own.contains("is denied") && own.contains("this machine's own"), "{own}");
+        let other = question.replace("null,\"bin", "\"8.8.8.8\",\"bin");
+        let other = service.explain_egress(&acme(), &other).unwrap().text;
+        assert!(other.contains("is allowed"), "{other}");
         let entry = &service.egress_view(&acme()).unwrap().entries[0];
         assert_eq!((entry.level.as_str(), entry.expires), ("approval", answered.until));
         // A proxy that has not read it yet is told so.
