@@ -26,6 +26,15 @@ pub trait Manager1 {
     /// With `dry_run` only the plan is made. (`org.tenantd.create`)
     #[zbus(allow_interactive_auth)]
     fn create_tenant(&self, spec: &str, start: bool, dry_run: bool) -> Result<String, crate::Error>;
+    /// The same, if what it allows is still what [`crate::Change`] with this digest showed. (`org.tenantd.create`)
+    #[zbus(allow_interactive_auth)]
+    fn create_shown(
+        &self,
+        spec: &str,
+        digest: &str,
+        start: bool,
+        dry_run: bool,
+    ) -> Result<String, crate::Error>;
     /// Makes an existing tenant like this spec (TOML): JSON [`crate::Outcome`]. (`org.tenantd.change`)
     #[zbus(allow_interactive_auth)]
     fn apply_spec(&self, spec: &str, dry_run: bool) -> Result<String, crate::Error>;

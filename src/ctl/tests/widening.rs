@@ -154,6 +154,17 @@ fn a_repair_is_held_to_what_was_shown_where_the_spec_has_no_egress_too() {
 }
 
 #[test]
+fn a_tenant_that_is_made_may_do_what_was_shown() {
+    let specs = Specs::of(&["acme"]);
+    let made = || Fake::default().answer("list", "[]").answer("check-change", WIDER).answer("create", DONE);
+    let ended = elsewhere(made(), &specs.apply(""));
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert_eq!(ended.calls.last().unwrap(), &format!("create d1 start=true dry_run=false\n{SPEC}"));
+    let ended = elsewhere(made(), &specs.apply(" --no-widening"));
+    assert_eq!((ended.code, changed(&ended)), (65, false));
+}
+
+#[test]
 fn one_file_that_widens_refuses_them_all() {
     let specs = Specs::of(&["acme", "web"]);
     let fake = fake(NO_WIDER).answer("check-change", WIDER.replace("\"acme\"", "\"web\""));

@@ -24,15 +24,15 @@ pub(crate) struct Creation<'a> {
 }
 
 impl Service {
-    /// Makes a tenant. Whatever fails, nothing of it is left.
+    /// Makes a tenant, if it allows no more than was shown. Whatever fails, nothing of it is left.
     pub fn create(
         &self,
         text: &str,
-        start: bool,
-        dry_run: bool,
+        shown: Option<&str>,
+        (start, dry_run): (bool, bool),
         progress: &Progress,
     ) -> Result<Outcome, Failure> {
-        self.create_as(Creation { text, shown: None, start, dry_run, fill: None }, progress)
+        self.create_as(Creation { text, shown, start, dry_run, fill: None }, progress)
     }
 
     /// The same, for one that is not empty when it begins.

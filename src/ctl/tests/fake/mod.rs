@@ -86,6 +86,15 @@ impl Fake {
         self.tell(&emitter, "acme").await;
         self.take("create", format!("create start={start} dry_run={dry_run}\n{spec}"))
     }
+    fn create_shown(
+        &mut self,
+        spec: &str,
+        digest: &str,
+        start: bool,
+        dry_run: bool,
+    ) -> Result<String, Error> {
+        self.take("create", format!("create {digest} start={start} dry_run={dry_run}\n{spec}"))
+    }
     async fn apply_spec(
         &mut self,
         spec: &str,
