@@ -204,7 +204,7 @@ test_a_server_that_cannot_prove_its_name_is_not_spoken_to() {
 test_programs_believe_the_authority_of_the_proxy_by_the_variables_they_know() {
     assert_ok in_cell alpha sh -c 'test -r "$SSL_CERT_FILE" && test "$SSL_CERT_FILE" = "$NODE_EXTRA_CA_CERTS"'
     assert_match "$(program alpha client.py urllib https://api.example.com/v1/x)" '"path": "/v1/x"'
-    assert_fails in_cell alpha curl -sS --capath /nowhere --cacert /etc/ssl/certs/ca-certificates.crt https://api.example.com/v1/x
+    assert_fails in_cell alpha curl -sS --capath /nowhere --cacert /etc/ssl/host/ca-certificates.crt https://api.example.com/v1/x
     # beta's authority is another.
     assert_no_match "$(in_cell beta sh -c 'sed -n "1,/END/p" "$SSL_CERT_FILE"')" "$(in_cell alpha sh -c 'sed -n 3p "$SSL_CERT_FILE"')"
 }

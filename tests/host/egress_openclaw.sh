@@ -122,14 +122,15 @@ test_node_reaches_what_is_allowed_by_fetch_by_its_http_client_and_by_websockets(
 }
 
 # Others' MCP servers lost the variables that name the authority: a child that a client starts by the SDK's rules gets only these variables. It
-# reaches what is passed on; what is looked into it refuses, and says so (docs/adr/0076).
-test_a_child_that_gets_few_variables_is_not_led_to_believe_anybody() {
-    local few
+# believes the tenant's proxy all the same; Node.js, which has a list of its own, refuses and says so (docs/adr/0076).
+test_a_child_that_gets_few_variables_believes_the_proxy() {
+    local few fetch='fetch(process.argv[1]).then(r => r.text()).then(console.log, e => console.log(e.cause?.code))'
     few='exec env -i HOME="$HOME" PATH="$PATH" LOGNAME=acme SHELL=/bin/sh TERM=dumb USER=acme "$@"'
     assert_match "$(in_cell acme sh -c "$few" - curl -sS https://allowed.example.com/)" 'hello from allowed'
-    assert_fails in_cell acme sh -c "$few" - curl -sS https://api.example.com/x
-    assert_match "$OUTPUT" 'certificate'
-    assert_match "$(in_cell acme sh -c "$few" - python3 "$PROGRAMS/client.py" urllib https://api.example.com/x)" 'CERTIFICATE_VERIFY_FAILED'
+    assert_match "$(in_cell acme sh -c "$few" - curl -sS https://api.example.com/x)" '"path": "/x"'
+    assert_match "$(in_cell acme sh -c "$few" - python3 "$PROGRAMS/client.py" urllib https://api.example.com/x)" '"path": "/x"'
+    assert_match "$(in_cell acme sh -c "$few" - /run/tenantd/runtime/node/bin/node -e "$fetch" https://api.example.com/x)" 'UNABLE_TO_VERIFY|SELF_SIGNED'
+    assert_match "$(in_cell acme /run/tenantd/runtime/node/bin/node -e "$fetch" https://api.example.com/x)" '"path": "/x"'
 }
 
 # Others cut WebSockets after two minutes and streams after one. The clock of a quiet connection is what cuts; so both are quiet for longer

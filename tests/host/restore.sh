@@ -66,6 +66,31 @@ test_a_tenant_gets_its_data_back_and_keeps_its_spec_and_secrets() {
     assert_eq "$(unit delta ActiveState)" inactive
 }
 
+test_what_a_restored_or_repaired_tenant_may_reach_is_shown_and_can_be_refused() {
+    local file spec=/etc/tenantd/tenants.d/delta.toml
+    # The spec on disk allows more than is in force: a repair would put that into force.
+    assert_ok tenantctl egress set delta --profile team --default deny
+    later tenantctl egress set delta --off --yes
+    sed -i 's/^\[egress\]$/&\npresets = ["github"]/' "$spec"
+    assert_status 65 tenantctl repair delta --no-widening
+    assert_match "$OUTPUT" '\+ .*github.*for example: '
+    assert_no_match "$(cat /var/lib/tenantd/egress/delta/egress.json)" 'preset github'
+    assert_ok tenantctl repair delta
+    assert_match "$OUTPUT" 'Tenant delta may do more than before:'
+    assert_match "$(cat /var/lib/tenantd/egress/delta/egress.json)" 'preset github'
+    file=$(backed_up delta)
+    # Over the tenant nothing is allowed that was not; as another tenant all of it is new.
+    assert_ok tenantctl restore "$file" --yes --no-widening
+    assert_no_match "$OUTPUT" 'may do more'
+    assert_status 65 tenantctl restore "$file" --as gamma --no-widening
+    assert_match "$OUTPUT" 'Tenant gamma may do more than before:.*github.*for example: '
+    assert_eq "$(getent passwd t-gamma || true)" ""
+    assert_ok tenantctl restore "$file" --as gamma
+    later delete gamma
+    assert_match "$OUTPUT" 'Tenant gamma may do more than before:'
+    assert_match "$(cat /var/lib/tenantd/egress/gamma/egress.json)" 'preset github'
+}
+
 test_what_is_no_whole_backup_is_refused_with_a_sentence() {
     local file at byte size
     in_delta 'head -c 300000 /dev/urandom >workspace/random'

@@ -39,13 +39,18 @@ test_no_unit_is_more_exposed_than_promised() {
     systemd-run --quiet --unit=tenant-exec-99-alpha.service --property=Type=exec /usr/bin/sleep 60
     later systemctl stop tenant-exec-99-alpha.service
     at_most tenant-exec-99-alpha.service 1.5
+    at_most tenant-health@alpha.service 1.6
     at_most tenantd.service 2.5
     at_most tenantd-fence.service 1.6
     at_most tenantd-fence-watch.service 1.5
     at_most tenantd-sweep.service 1.5
     at_most tenantd-cut.service 1.6
     at_most tenantd-credentials.service 1.6
-    # It speaks to a receiver anywhere.
+    at_most tenantd-proof.service 1.6
+    at_most tenantd-identify.service 1.4
+    # These speak to anybody.
+    at_most tenantd-edge.service 1.3
+    at_most tenant-egress@alpha.service 1.3
     at_most tenantd-notify.service 1.6
     # Has root's capabilities and network: an operator's own program, and any directory, may be where backups go.
     at_most tenantd-backup.service 6.0

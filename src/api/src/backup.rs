@@ -24,6 +24,20 @@ pub trait Backup1 {
     /// `replace`; one that does not is made, and started with `start`. (`org.tenantd.restore`)
     #[zbus(allow_interactive_auth)]
     fn restore(&self, archive: Fd<'_>, id: &str, replace: bool, start: bool) -> Result<String, crate::Error>;
+    /// What restoring it so would allow beyond the policy in force: JSON [`crate::Change`]. A tenant that is there keeps its policy; one that is not
+    /// has none that allows anything. Changes nothing. (`org.tenantd.restore`)
+    #[zbus(allow_interactive_auth)]
+    fn check_restore(&self, archive: Fd<'_>, id: &str, replace: bool) -> Result<String, crate::Error>;
+    /// Restores, if what it allows is still what [`crate::Change`] with this digest showed. (`org.tenantd.restore`)
+    #[zbus(allow_interactive_auth)]
+    fn restore_shown(
+        &self,
+        archive: Fd<'_>,
+        id: &str,
+        replace: bool,
+        start: bool,
+        digest: &str,
+    ) -> Result<String, crate::Error>;
 }
 
 /// A backup.

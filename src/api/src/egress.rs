@@ -212,6 +212,9 @@ pub struct EgressQuestion {
     pub port: u16,
     /// Address it resolves to.
     pub address: Option<IpAddr>,
+    /// Whether that, or the host that is an address, is one of the machine's own. Who asks finds out: tenantd has no socket to do so.
+    #[serde(default)]
+    pub own: bool,
     /// Executable that connects, then its ancestors.
     pub binaries: Vec<String>,
     /// Method of a request, or `WEBSOCKET_TEXT`.

@@ -26,6 +26,15 @@ pub trait Manager1 {
     /// With `dry_run` only the plan is made. (`org.tenantd.create`)
     #[zbus(allow_interactive_auth)]
     fn create_tenant(&self, spec: &str, start: bool, dry_run: bool) -> Result<String, crate::Error>;
+    /// The same, if what it allows is still what [`crate::Change`] with this digest showed. (`org.tenantd.create`)
+    #[zbus(allow_interactive_auth)]
+    fn create_shown(
+        &self,
+        spec: &str,
+        digest: &str,
+        start: bool,
+        dry_run: bool,
+    ) -> Result<String, crate::Error>;
     /// Makes an existing tenant like this spec (TOML): JSON [`crate::Outcome`]. (`org.tenantd.change`)
     #[zbus(allow_interactive_auth)]
     fn apply_spec(&self, spec: &str, dry_run: bool) -> Result<String, crate::Error>;
@@ -51,6 +60,10 @@ pub trait Manager1 {
     /// Makes a tenant's host objects what its spec says: JSON [`crate::Outcome`]. (`org.tenantd.change`)
     #[zbus(allow_interactive_auth)]
     fn repair_tenant(&self, id: &str, dry_run: bool) -> Result<String, crate::Error>;
+    /// The same, if what it allows beyond the policy in force is still what [`crate::Change`] with this digest showed.
+    /// (`org.tenantd.change`)
+    #[zbus(allow_interactive_auth)]
+    fn repair_shown(&self, id: &str, digest: &str, dry_run: bool) -> Result<String, crate::Error>;
     /// Deletes a tenant, its data included unless `keep_data`; with `destroy` also one of which only kept data is left: JSON
     /// [`crate::Outcome`]. (`org.tenantd.delete`)
     #[zbus(allow_interactive_auth)]

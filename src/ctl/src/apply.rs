@@ -71,8 +71,16 @@ async fn one(
     if exists {
         return widening::make(session, daemon, (id, spec), shown, dry_run).await;
     }
-    let work = daemon.create_tenant(spec, true, dry_run);
-    let answer = progress::follow(session, daemon, id.as_str(), work).await?;
+    let answer = match &shown {
+        Some(change) => {
+            let work = daemon.create_shown(spec, &change.digest, true, dry_run);
+            progress::follow(session, daemon, id.as_str(), work).await?
+        }
+        None => {
+            let work = daemon.create_tenant(spec, true, dry_run);
+            progress::follow(session, daemon, id.as_str(), work).await?
+        }
+    };
     Ok(Made::new(outcome(id.as_str(), &answer)?, shown))
 }
 

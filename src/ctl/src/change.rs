@@ -54,8 +54,8 @@ pub(crate) async fn repair(
 ) -> Ended {
     let daemon = session.daemon().await?;
     let spec = daemon.get_spec(tenant.as_str()).await?;
-    let shown = match widening::look(session, tenant, &spec).await {
-        Ok(shown) => shown,
+    let shown = match widening::look_whole(session, tenant, &spec).await {
+        Ok(shown) => Some(shown),
         // What is in force may be what needs the repair.
         Err(failure) if !consent.no_widening => {
             session.note(&format!("What this allows beyond what is in force cannot be said: {failure}"))?;
@@ -64,9 +64,14 @@ pub(crate) async fn repair(
         Err(failure) => return Err(failure),
     };
     widening::consent(session, shown.iter(), consent, dry_run)?;
-    let work = daemon.repair_tenant(tenant.as_str(), dry_run);
-    let answer = progress::follow(session, &daemon, tenant.as_str(), work).await?;
-    let made = Made::new(outcome(tenant.as_str(), &answer)?, shown);
+    let id = tenant.as_str();
+    let answer = match &shown {
+        Some(shown) => {
+            progress::follow(session, &daemon, id, daemon.repair_shown(id, &shown.digest, dry_run)).await?
+        }
+        None => progress::follow(session, &daemon, id, daemon.repair_tenant(id, dry_run)).await?,
+    };
+    let made = Made::new(outcome(id, &answer)?, shown);
     session.print(&made, |_| render(&made.outcome, "needs no repair", "repaired"))?;
     Ok(0)
 }

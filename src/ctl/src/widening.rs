@@ -14,16 +14,16 @@ use crate::session::Session;
 
 /// What a change did, with what it allows beyond what was allowed before.
 #[derive(Debug, Serialize)]
-pub(crate) struct Made {
+pub(crate) struct Made<T = Outcome> {
     #[serde(flatten)]
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: T,
     widens: Vec<Widening>,
     risks: Vec<NewRisk>,
 }
 
-impl Made {
+impl<T> Made<T> {
     /// Puts both together.
-    pub(crate) fn new(outcome: Outcome, change: Option<Change>) -> Self {
+    pub(crate) fn new(outcome: T, change: Option<Change>) -> Self {
         let Change { widens, risks, .. } = change.unwrap_or_default();
         Made { outcome, widens, risks }
     }
@@ -38,8 +38,21 @@ pub(crate) async fn look(
     if SpecFile::parse(&format!("{tenant}.toml"), spec)?.egress.is_none() {
         return Ok(None);
     }
-    let answer = session.egress().await?.check_change(tenant.as_str(), spec).await?;
-    serde_json::from_str(&answer).map(Some).map_err(|error| Failure::foreign_answer("the change", &error))
+    look_whole(session, tenant, spec).await.map(Some)
+}
+
+/// The same, for who has to say what was shown whatever the spec holds: tenantd reads it again.
+pub(crate) async fn look_whole(
+    session: &mut Session,
+    tenant: &TenantId,
+    spec: &str,
+) -> Result<Change, Failure> {
+    read(&session.egress().await?.check_change(tenant.as_str(), spec).await?)
+}
+
+/// tenantd's answer about what a change allows.
+pub(crate) fn read(answer: &str) -> Result<Change, Failure> {
+    serde_json::from_str(answer).map_err(|error| Failure::foreign_answer("the change", &error))
 }
 
 /// Shows what changes allow, and lets a person say whether.

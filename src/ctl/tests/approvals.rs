@@ -167,7 +167,7 @@ fn the_policy_in_force_is_explained_by_tenantd() {
     assert_eq!(
         ended.calls,
         [
-            r#"explain-egress acme {"host":"api.github.com","port":443,"address":null,"binaries":["/usr/bin/curl"],"method":"GET","path":"/zen","upgrade":false}"#
+            r#"explain-egress acme {"host":"api.github.com","port":443,"address":null,"own":false,"binaries":["/usr/bin/curl"],"method":"GET","path":"/zen","upgrade":false}"#
         ]
     );
     for line in ["egress explain acme", "egress explain acme a.example.org GET"] {

@@ -1,4 +1,4 @@
-//! `egress check` and `egress explain`, which need no daemon.
+//! `egress check`, and what `egress explain` asks and says.
 #![allow(clippy::unwrap_used, reason = "a step of a test that fails is a failed test")]
 
 mod fake;
@@ -59,4 +59,25 @@ fn an_explanation_names_the_verdict_and_the_rule() {
     assert!(ask("--binary /usr/bin/curl --address 10.0.0.1").out.contains("private"));
     let host = tenantctl(&format!("egress explain --file {quickstart} a..b"));
     assert_eq!(host.code, 65, "{}", host.err);
+}
+
+#[test]
+fn tenantd_is_told_whether_an_address_is_the_machines_own() {
+    let asked = |rest: &str| {
+        let fake = fake::Fake::default().answer("explain-egress", r#"{"text":"","explanation":{}}"#);
+        let ended = fake::tenantctl(fake, &format!("egress explain acme {rest}"));
+        assert_eq!(ended.code, 0, "{}", ended.err);
+        let question = ended.calls[0].strip_prefix("explain-egress acme ").unwrap().to_owned();
+        serde_json::from_str::<serde_json::Value>(&question).unwrap()["own"].clone()
+    };
+    for (rest, own) in [
+        ("127.0.0.1:80", true),
+        ("[::ffff:8.8.8.8]:80", false),
+        ("8.8.8.8 --address 127.0.0.1", false),
+        ("a.example.org --address 127.0.0.1", true),
+        ("a.example.org --address 8.8.8.8", false),
+        ("a.example.org", false),
+    ] {
+        assert_eq!(asked(rest), own, "{rest}");
+    }
 }

@@ -140,6 +140,28 @@ fn elsewhere_it_is_shown_and_made_or_refused_with_65() {
     );
     let ended = elsewhere(fake(NO_WIDER), &specs.apply(" --no-widening"));
     assert_eq!((ended.code, changed(&ended), ended.err.as_str()), (0, true, ""));
+    let ended = elsewhere(fake(WIDER), "repair acme");
+    assert_eq!(ended.calls.last().unwrap(), "repair acme d1 dry_run=false");
+}
+
+#[test]
+fn a_repair_is_held_to_what_was_shown_where_the_spec_has_no_egress_too() {
+    let spec = SPEC.split("[egress]").next().unwrap();
+    let fake = Fake::default().answer("spec", spec).answer("check-change", NO_WIDER).answer("repair", DONE);
+    let ended = elsewhere(fake, "repair acme");
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    assert_eq!(ended.calls.last().unwrap(), "repair acme d0 dry_run=false");
+}
+
+#[test]
+fn a_tenant_that_is_made_may_do_what_was_shown() {
+    let specs = Specs::of(&["acme"]);
+    let made = || Fake::default().answer("list", "[]").answer("check-change", WIDER).answer("create", DONE);
+    let ended = elsewhere(made(), &specs.apply(""));
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert_eq!(ended.calls.last().unwrap(), &format!("create d1 start=true dry_run=false\n{SPEC}"));
+    let ended = elsewhere(made(), &specs.apply(" --no-widening"));
+    assert_eq!((ended.code, changed(&ended)), (65, false));
 }
 
 #[test]

@@ -16,6 +16,9 @@ mod run;
 mod runtimes;
 mod service;
 mod sleep;
+#[cfg(test)]
+#[path = "staged_tests.rs"]
+mod staged;
 mod state;
 mod status;
 mod supervise;

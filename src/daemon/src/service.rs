@@ -94,14 +94,21 @@ impl Service {
 
     /// The wanted world of a tenant as its spec on disk says.
     pub(crate) fn wanted_on_disk(&self, id: &TenantId) -> Result<(Tenant, Wanted), Failure> {
-        let allocation = self.existing(id)?;
         let (written, text) = catalog::read_spec(&self.paths, id)?;
+        self.wanted_by(id, written.version, &text)
+    }
+
+    /// The wanted world of a tenant that exists as this spec says.
+    pub(crate) fn wanted_by(
+        &self,
+        id: &TenantId,
+        version: Option<String>,
+        text: &str,
+    ) -> Result<(Tenant, Wanted), Failure> {
+        let allocation = self.existing(id)?;
         let file = self.paths.spec(id).display().to_string();
-        let tenant = self.assemble(
-            &file,
-            &text,
-            Grant { allocation, version: written.version, egress: self.egress_grant(id)? },
-        )?;
+        let egress = self.egress_grant(id)?;
+        let tenant = self.assemble(&file, text, Grant { allocation, version, egress })?;
         let wanted = wanted(LAYERS, &tenant, &self.facts()?)?;
         Ok((tenant, wanted))
     }

@@ -16,21 +16,23 @@ pub(crate) type Fill<'a> = dyn FnMut(u32) -> Result<bool, Failure> + 'a;
 /// A tenant to be made.
 pub(crate) struct Creation<'a> {
     pub(crate) text: &'a str,
+    /// Digest of what it was shown to allow, where that counts.
+    pub(crate) shown: Option<&'a str>,
     pub(crate) start: bool,
     pub(crate) dry_run: bool,
     pub(crate) fill: Option<&'a mut Fill<'a>>,
 }
 
 impl Service {
-    /// Makes a tenant. Whatever fails, nothing of it is left.
+    /// Makes a tenant, if it allows no more than was shown. Whatever fails, nothing of it is left.
     pub fn create(
         &self,
         text: &str,
-        start: bool,
-        dry_run: bool,
+        shown: Option<&str>,
+        (start, dry_run): (bool, bool),
         progress: &Progress,
     ) -> Result<Outcome, Failure> {
-        self.create_as(Creation { text, start, dry_run, fill: None }, progress)
+        self.create_as(Creation { text, shown, start, dry_run, fill: None }, progress)
     }
 
     /// The same, for one that is not empty when it begins.
@@ -39,6 +41,7 @@ impl Service {
         let id = written.id.clone();
         let _occupied = self.occupy(&id)?;
         self.refuse_existing(&id)?;
+        self.refuse_unseen(&id, creation.text, creation.shown)?;
         let (text, version) = self.with_version(written, creation.text, None)?;
         let allocation = self.choose_allocation(&id)?;
         let file = self.paths.spec(&id).display().to_string();
@@ -98,19 +101,6 @@ impl Service {
             wanted.world.take(&unit_key(Kind::Unit, id));
         }
         Ok(Scope { wanted: wanted.world, ..scope })
-    }
-
-    /// What is to be in order before a tenant with egress is put together.
-    fn prepare_egress(&self, id: &TenantId, spec: &SpecFile, dry_run: bool) -> Result<(), Failure> {
-        if spec.egress.is_some() && !dry_run { self.ensure_authority(id) } else { Ok(()) }
-    }
-
-    /// What was approved while a plan was carried out is in force after it. Without egress nothing stays approved.
-    fn settle_egress(&self, tenant: &Tenant) -> Result<(), Failure> {
-        match tenant.egress {
-            Some(_) => self.write_approvals(tenant.id()),
-            None => self.forget_egress(tenant.id()),
-        }
     }
 
     /// The gateway's secret first: written down before it is made, so that a crash takes it back; there before the gateway starts.
@@ -233,12 +223,20 @@ impl Service {
         Ok(steps)
     }
 
-    /// Makes a tenant's objects what its spec on disk says.
-    pub fn repair(&self, id: &TenantId, dry_run: bool, progress: &Progress) -> Result<Outcome, Failure> {
+    /// Makes a tenant's objects what its spec on disk says, if it allows no more than was shown.
+    pub fn repair(
+        &self,
+        id: &TenantId,
+        shown: Option<&str>,
+        dry_run: bool,
+        progress: &Progress,
+    ) -> Result<Outcome, Failure> {
         let _occupied = self.occupy(id)?;
         self.existing(id)?;
-        self.prepare_egress(id, &catalog::read_spec(&self.paths, id)?.0, dry_run)?;
-        let (tenant, wanted) = self.wanted_on_disk(id)?;
+        let (written, text) = catalog::read_spec(&self.paths, id)?;
+        self.refuse_unseen(id, &text, shown)?;
+        self.prepare_egress(id, &written, dry_run)?;
+        let (tenant, wanted) = self.wanted_by(id, written.version, &text)?;
         let scope = self.scope_as_running(id, tenant.allocation.uid, wanted.world.clone())?;
         let steps = if dry_run {
             plan(&scope.wanted, &self.observe(&scope)?)

@@ -24,7 +24,6 @@ pub mod metrics;
 pub mod names;
 pub mod network;
 pub mod notice;
-pub mod own;
 pub mod passage;
 pub mod proxy;
 pub(crate) mod question;

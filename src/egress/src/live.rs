@@ -11,7 +11,6 @@ use policy::{Host, Listing, Policy};
 use tokio::sync::watch;
 
 use crate::notice::Notice;
-use crate::own;
 
 /// Between two looks that somebody asks for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -207,7 +206,7 @@ fn understand(
     }
     let policy = policy::compile(&file, approved.as_ref())
         .map_err(|error| format!("{}: {error}", egress.display()))?
-        .with_own(own::is_own);
+        .with_own(own_address::is_own);
     Ok(Snapshot { learn_until: approved.and_then(|approved| approved.learn_until), file, policy })
 }
 

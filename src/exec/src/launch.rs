@@ -66,8 +66,9 @@ fn confine_and_execute(
 /// Secrets and configuration, to where the gateway looks for them. A command gets the configuration without the secret.
 fn deliver(is_gateway: bool, confinement: &mut Confinement) -> Result<(), Cause> {
     let (source, place) = (Path::new(cell::CONFIG), Path::new(delivery::CONFIG));
-    let own = Path::new(cell::AUTHORITY);
-    authorities::gather(own, Path::new(authorities::HOST), Path::new(delivery::AUTHORITIES))?;
+    let (host, both) = (Path::new(authorities::HOST), Path::new(delivery::AUTHORITIES));
+    let gathered = authorities::gather(Path::new(cell::AUTHORITY), host, both)?;
+    authorities::fill(Path::new(authorities::STORE), host, gathered.then_some(both))?;
     if !is_gateway {
         return sealed::copy(source, place, Header::Unneeded);
     }

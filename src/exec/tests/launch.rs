@@ -44,15 +44,15 @@ struct Run {
     stderr: String,
 }
 
-struct Cell {
+struct Cell<'a> {
     confinement: Confinement,
     /// Shell commands that spoil the cell.
-    spoil: &'static str,
+    spoil: &'a str,
     identity: String,
     config: Option<&'static str>,
 }
 
-impl Cell {
+impl Cell<'_> {
     /// A cell of the shipped generic policies whose gateway is `argv`.
     fn new(argv: &[&str]) -> Self {
         let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
@@ -160,12 +160,55 @@ fn the_configuration_is_read_and_not_written_by_whatever_runs_in_the_cell() {
     assert_eq!((run.status, run.stdout.as_str()), (Some(0), expected), "{}", run.stderr);
 }
 
+/// Two authorities and a certificate of each; the unit's own mounts on `/etc/ssl`, as of a host that believes one of them.
+const TRUST: &str = r#"
+chown -R 599999 /run/tenantd/data/state
+cd /run/tenantd/data/home
+for name in host own; do
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=$name" -keyout key -out $name.pem
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=by $name" -keyout other -out request
+    openssl x509 -req -in request -CA $name.pem -CAkey key -days 2 -out by-$name.pem
+done 2>/dev/null
+chmod 0644 *.pem
+mount -t tmpfs tmpfs /etc/ssl
+mkdir -m 0755 /etc/ssl/host /etc/ssl/certs
+cp host.pem /etc/ssl/host/Host.pem
+cp host.pem /etc/ssl/host/ca-certificates.crt
+openssl rehash /etc/ssl/host
+mount -t tmpfs -o mode=1777 tmpfs /etc/ssl/certs
+cd /
+"#;
+
+#[test]
+fn a_program_without_variables_believes_the_host_and_the_proxy_and_nobody_changes_that() {
+    if !can_make_cells("authorities") {
+        return;
+    }
+    let script = "cd /run/tenantd/data/home
+        verify() { env -i /usr/bin/openssl verify \"$@\" 2>&1 | tail -n 1 | sed 's/.*verification failed/no/'; }
+        verify by-own.pem; verify by-host.pem; verify -no-CAfile -CApath /etc/ssl/certs by-host.pem
+        { echo x >/etc/ssl/certs/new; } 2>/dev/null || echo not made
+        rm -f /etc/ssl/certs/ca-certificates.crt 2>/dev/null || echo not removed
+        echo x >../state/f && echo control";
+    let own = format!(
+        "{TRUST}cp /run/tenantd/data/home/own.pem /run/tenantd/cell/egress-authority.pem\nchmod 0644 /run/tenantd/cell/*.pem"
+    );
+    let after = "by-host.pem: OK\nby-host.pem: OK\nnot made\nnot removed\ncontrol\n";
+    for (spoil, first) in [(own.as_str(), "by-own.pem: OK"), (TRUST, "no")] {
+        let mut cell = Cell::new(&["/usr/bin/true"]);
+        cell.spoil = spoil;
+        let run = cell.run(&["--", "sh", "-c", script]);
+        let expected = format!("{first}\n{after}");
+        assert_eq!((run.status, run.stdout.as_str()), (Some(0), expected.as_str()), "{}", run.stderr);
+    }
+}
+
 #[test]
 fn every_fault_ends_the_launcher_with_its_own_sentence_and_code() {
     if !can_make_cells("faults") {
         return;
     }
-    type Change = fn(&mut Cell);
+    type Change = fn(&mut Cell<'static>);
     let cases: &[(Exit, &str, Change)] = &[
         (Exit::OsFile, "cannot be read", |cell| cell.spoil = "rm /run/tenantd/cell/confinement.json"),
         (Exit::OsFile, "has mode 0660", |cell| cell.spoil = "chmod 0660 /run/tenantd/cell/confinement.json"),

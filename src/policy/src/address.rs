@@ -69,11 +69,6 @@ impl Cidr {
         self.covers(other) || other.covers(self)
     }
 
-    /// Whether it is one address.
-    pub fn is_single(&self) -> bool {
-        self.length == if self.address.is_ipv4() { 32 } else { 128 }
-    }
-
     /// Its first address.
     pub fn first(&self) -> IpAddr {
         match self.address {

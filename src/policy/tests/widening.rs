@@ -114,6 +114,27 @@ fn programs_addresses_and_time_widen() {
     assert_eq!(example, "DELETE a.example.org:443/x at 10.2.0.0 by /usr/bin/node");
 }
 
+/// What listed addresses allow must not depend on which addresses the machine has: it may have others tomorrow.
+#[test]
+fn an_address_that_is_listed_may_be_the_machines_own() {
+    let any = policy("host: a.example.org, port: 443", "");
+    let at = |list: &str| policy(&format!("host: a.example.org, port: 443, allowed_ips: [{list}]"), "");
+    for list in ["8.8.8.8", "8.8.8.0/24", "10.0.0.1"] {
+        let found = policy::widens(&any, &at(list));
+        assert!(found.len() == 1 && found[0].example.as_ref().unwrap().contains(" at "), "{list}: {found:?}");
+    }
+    // It is so: there, the second policy reaches what the first one does not.
+    let host = policy::Host::parse("a.example.org").unwrap();
+    let verdict = |policy: Policy| {
+        let address = Some([8, 8, 8, 8].into());
+        let request =
+            policy::Request { host: &host, port: 443, address, binaries: &[], exchange: None, now: 0 };
+        policy.with_own(|_| true).decide(&request).verdict
+    };
+    assert!(verdict(any) < verdict(at("8.8.8.8")));
+    assert!(policy::widens(&at("8.8.8.0/24"), &at("8.8.8.8")).is_empty());
+}
+
 #[test]
 fn what_was_refused_and_is_asked_about_widens() {
     let denied = whole("version: 1\nnetwork_policies: {}\n");

@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("plan", &["model"]),
     ("policy", &["model"]),
+    ("own-address", &[]),
     ("api", &["model"]),
     ("runtime", &["model"]),
     ("vault", &["model"]),
@@ -30,7 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tenant-ready", &["model"]),
     ("tenant-credentials", &["model", "vault", "vault-store"]),
     ("tenant-edge", &["model", "token", "confine"]),
-    ("tenant-egress", &["model", "policy", "confine"]),
+    ("tenant-egress", &["model", "policy", "own-address", "confine"]),
     ("tenant-identify", &["model"]),
     ("tenant-notify", &["model", "api"]),
     (
@@ -52,7 +53,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "token",
         ],
     ),
-    ("tenantctl", &["model", "plan", "policy", "api", "runtime", "catalog", "host", "confine"]),
+    (
+        "tenantctl",
+        &["model", "plan", "policy", "own-address", "api", "runtime", "catalog", "host", "confine"],
+    ),
 ];
 
 /// Crates that speak HTTP or TLS. The daemon opens no inet socket. `ring` is not among them: it signs and verifies tokens.

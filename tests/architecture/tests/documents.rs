@@ -53,6 +53,39 @@ fn every_unit_that_can_be_enabled_is_enabled_by_the_package() {
 }
 
 #[test]
+fn every_service_has_its_exposure_written_down_and_held_by_a_test() {
+    let document = read("docs/unit-directives.md").unwrap();
+    let test = read("tests/host/units.sh").unwrap();
+    let (_, table) = document.split_once("| unit | score | at most | why |\n").unwrap();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(1)
+        .map_while(|line| line.strip_prefix("| "))
+        .map(|row| row.split('|').map(str::trim).collect())
+        .collect();
+    // `tenant-exec-` has no file of its own: tenantd makes such units, and a drop-in is their cell.
+    let mut units: BTreeSet<String> = ["tenant-exec-".to_owned()].into();
+    for file in files("units", ".service").unwrap() {
+        units.insert(file["units/".len()..].strip_suffix(".service").unwrap().to_owned());
+    }
+    assert!(units.len() >= 17, "{units:?}");
+    let named: BTreeSet<String> = rows.iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+    assert_eq!((rows.len(), &named), (units.len(), &units));
+    for row in rows {
+        let (name, most) = (row[0].trim_matches('`'), row[2]);
+        let instance = match name.chars().last() {
+            Some('@') => "alpha",
+            Some('-') => "99-alpha",
+            _ => "",
+        };
+        let held = format!("at_most {name}{instance}.service {most}\n");
+        assert!(test.contains(&held), "tests/host/units.sh does not say {held:?}");
+        let number = |text: &str| text.trim_end_matches('*').parse::<f32>().unwrap();
+        assert!(number(row[1]) <= number(most), "{row:?}");
+    }
+}
+
+#[test]
 fn a_purge_knows_the_accounts_by_the_service_that_the_host_writes() {
     let service = "org.tenantd";
     assert!(read("src/host/src/account.rs").unwrap().contains(&format!("\"{service}\".to_owned()")));

@@ -13,16 +13,17 @@ use rustix::fs::{SeekFrom, seek};
 use serde::Serialize;
 use zbus::zvariant::Fd;
 
-use crate::cli::{BackupArgs, BackupVerb, RestoreArgs};
+use crate::cli::{BackupArgs, BackupVerb, ConsentArgs, RestoreArgs};
 use crate::failure::{Ended, Failure};
 use crate::output::{Cell, clean, fields, size};
-use crate::progress;
 use crate::session::Session;
+use crate::widening::Made;
+use crate::{progress, widening};
 use target::Target;
 
 /// A line of what `backup` did.
 #[derive(Serialize)]
-struct Made {
+struct Kept {
     #[serde(flatten)]
     backup: BackupSummary,
     /// Where it is; nothing for standard output or a program.
@@ -98,7 +99,7 @@ async fn one(
     tenant: &TenantId,
     target: &Target,
     (stop, verify): (bool, bool),
-) -> Result<Made, Failure> {
+) -> Result<Kept, Failure> {
     let opened = target.open(tenant, session.now)?;
     let daemon = session.backups().await?;
     let work = daemon.back_up(tenant.as_str(), stop, Fd::from(opened.descriptor()));
@@ -125,7 +126,7 @@ async fn one(
         Some(path) if verified => target.thin_out(tenant, path)?,
         Some(_) | None => Vec::new(),
     };
-    Ok(Made { backup, file, size, verified, removed })
+    Ok(Kept { backup, file, size, verified, removed })
 }
 
 /// Reads a backup whole.
@@ -163,16 +164,23 @@ async fn verify(session: &mut Session, files: &[PathBuf]) -> Ended {
 /// Restores a backup.
 pub(crate) async fn restore(session: &mut Session, arguments: &RestoreArgs) -> Ended {
     let path = &arguments.file;
-    let file = File::open(path).map_err(|error| Failure::reading(path, &error))?;
+    let mut file = File::open(path).map_err(|error| Failure::reading(path, &error))?;
     let rename = arguments.rename.as_ref().map_or("", TenantId::as_str);
     let daemon = session.backups().await?;
-    let work = daemon.restore(Fd::from(&file), rename, arguments.yes, !arguments.no_start);
+    let checked = daemon.check_restore(Fd::from(&file), rename, arguments.yes).await;
+    let shown = widening::read(&checked.map_err(|error| named(path, error.into()))?)?;
+    let consent = ConsentArgs { yes: arguments.yes, no_widening: arguments.no_widening };
+    widening::consent(session, std::iter::once(&shown), consent, false)?;
+    file.rewind().map_err(|error| Failure::reading(path, &error))?;
+    let (yes, start) = (arguments.yes, !arguments.no_start);
+    let work = daemon.restore_shown(Fd::from(&file), rename, yes, start, &shown.digest);
     let name = path.display().to_string();
     let answer = progress::watch(session, &name, work, || place(&file)).await;
     let restored: RestoreSummary = serde_json::from_str(&answer.map_err(|failure| named(path, failure))?)
         .map_err(|error| Failure::foreign_answer("the restore", &error))?;
-    session.print(&restored, |_| told(&restored))?;
-    for problem in &restored.problems {
+    let made = Made::new(restored, Some(shown));
+    session.print(&made, |_| told(&made.outcome))?;
+    for problem in &made.outcome.problems {
         session.note(&format!("Note: {problem}."))?;
     }
     Ok(0)
@@ -192,8 +200,8 @@ fn told(restored: &RestoreSummary) -> String {
     }
 }
 
-fn line(made: &Made) -> String {
-    let Made { backup, file, size: bytes, verified, removed } = made;
+fn line(made: &Kept) -> String {
+    let Kept { backup, file, size: bytes, verified, removed } = made;
     let mut text = format!("Tenant {} is backed up: {}", clean(&backup.tenant), counted(backup));
     if let (Some(file), Some(bytes)) = (file, bytes) {
         let verified = if *verified { ", verified" } else { ", not verified" };

@@ -18,7 +18,8 @@ Examples:
 const RESTORE_EXAMPLES: &str = "\
 Examples:
   tenantctl restore /srv/backups/acme-20261122T020000Z.backup
-  tenantctl restore acme-20261122T020000Z.backup --as acme2 --no-start";
+  tenantctl restore acme-20261122T020000Z.backup --as acme2 --no-start
+  tenantctl restore acme-20261122T020000Z.backup --yes --no-widening";
 
 /// Arguments of `backup`.
 #[derive(Debug, Args)]
@@ -76,9 +77,12 @@ pub struct RestoreArgs {
     /// Restore as another tenant, with a new user, network and secret of its gateway
     #[arg(long = "as", value_name = "TENANT")]
     pub rename: Option<TenantId>,
-    /// Replace the data of a tenant that is there
+    /// Replace the data of a tenant that is there; and do not ask whether one that is made may do what it is shown to
     #[arg(long)]
     pub yes: bool,
+    /// Refuse, with exit status 65, to make a tenant that may reach anything
+    #[arg(long)]
+    pub no_widening: bool,
     /// Make a tenant that is not there, but do not start it
     #[arg(long)]
     pub no_start: bool,

@@ -29,7 +29,12 @@ pub(crate) async fn explain(session: &mut Session, arguments: &QuestionArgs) -> 
         }
     };
     let (host, port) = place_of(place)?;
+    let literal = Host::parse(&host).ok().and_then(|host| match host {
+        Host::Address(address) => Some(address),
+        Host::Name(_) => None,
+    });
     let question = EgressQuestion {
+        own: literal.or(arguments.address).is_some_and(own_address::is_own),
         host,
         port,
         address: arguments.address,
@@ -60,6 +65,7 @@ fn by_documents(session: &mut Session, arguments: &QuestionArgs, question: &Egre
     }
     let policy =
         Policy::merge(layers, Vec::new()).map_err(|error| Failure::new(Exit::Data, error.to_string()))?;
+    let policy = policy.with_own(own_address::is_own);
     let host = Host::parse(&question.host).map_err(|why| wrong("host", &question.host, why))?;
     let path = question.path.as_deref().unwrap_or("/");
     let target = Target::parse(path).map_err(|why| wrong("path", path, why))?;

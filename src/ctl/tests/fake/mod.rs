@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test program uses its own part of the fake")]
 #![allow(clippy::unwrap_used, reason = "a fake that cannot be made is a failed test")]
 
+mod objects;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Cursor, Read, Write};
@@ -14,6 +16,7 @@ use clap::Parser;
 use ctl::cli::Cli;
 use ctl::{Bus, Palette, Session, Streams, Terminals};
 use model::{Exit, Paths};
+use objects::{FakeBackup, FakeEdge, FakeEgress, FakeVault};
 use zbus::object_server::SignalEmitter;
 use zbus::zvariant::OwnedFd;
 
@@ -83,6 +86,15 @@ impl Fake {
         self.tell(&emitter, "acme").await;
         self.take("create", format!("create start={start} dry_run={dry_run}\n{spec}"))
     }
+    fn create_shown(
+        &mut self,
+        spec: &str,
+        digest: &str,
+        start: bool,
+        dry_run: bool,
+    ) -> Result<String, Error> {
+        self.take("create", format!("create {digest} start={start} dry_run={dry_run}\n{spec}"))
+    }
     async fn apply_spec(
         &mut self,
         spec: &str,
@@ -112,6 +124,9 @@ impl Fake {
     }
     fn repair_tenant(&mut self, id: &str, dry_run: bool) -> Result<String, Error> {
         self.take("repair", format!("repair {id} dry_run={dry_run}"))
+    }
+    fn repair_shown(&mut self, id: &str, digest: &str, dry_run: bool) -> Result<String, Error> {
+        self.take("repair", format!("repair {id} {digest} dry_run={dry_run}"))
     }
     fn delete_tenant(
         &mut self,
@@ -184,123 +199,6 @@ impl Fake {
     ) -> zbus::Result<()>;
 }
 
-/// The same fake's vault, on the same object.
-struct FakeVault(Fake);
-
-fn received(from: OwnedFd) -> String {
-    let mut text = String::new();
-    std::fs::File::from(std::os::fd::OwnedFd::from(from)).read_to_string(&mut text).unwrap();
-    text
-}
-
-#[zbus::interface(name = "org.tenantd.Vault1")]
-impl FakeVault {
-    fn list_secrets(&mut self, id: &str) -> Result<String, Error> {
-        self.0.take("secrets", format!("secrets {id}"))
-    }
-    fn set_secret(&mut self, id: &str, name: &str, kind: &str, value: OwnedFd) -> Result<String, Error> {
-        self.0.take("set", format!("set {id} {name} {kind:?} {:?}", received(value)))
-    }
-    fn remove_secret(&mut self, id: &str, name: &str) -> Result<(), Error> {
-        self.0.take("remove", format!("remove {id} {name}")).map(drop)
-    }
-    fn get_vault(&mut self) -> Result<String, Error> {
-        self.0.take("vault", "vault".into())
-    }
-    fn rotate_kek(&mut self, _give_up_backups: bool) -> Result<String, Error> {
-        self.0.take("rotate-kek", "rotate-kek".into())
-    }
-    fn rotate_dek(&mut self, id: &str) -> Result<(), Error> {
-        self.0.take("rotate-dek", format!("rotate-dek {id}")).map(drop)
-    }
-    fn export_recovery(&mut self, passphrase: OwnedFd) -> Result<Vec<u8>, Error> {
-        self.0.take("export", format!("export {:?}", received(passphrase))).map(String::into_bytes)
-    }
-    fn import_recovery(&mut self, copy: OwnedFd, passphrase: OwnedFd) -> Result<String, Error> {
-        let call = format!("import {:?} {:?}", received(copy), received(passphrase));
-        self.0.take("import", call)
-    }
-}
-
-/// The same fake's edge, on the same object.
-struct FakeEdge(Fake);
-
-#[zbus::interface(name = "org.tenantd.Edge1")]
-impl FakeEdge {
-    fn enable_edge(&mut self, settings: &str) -> Result<String, Error> {
-        self.0.take("enable-edge", format!("enable-edge\n{settings}"))
-    }
-    fn disable_edge(&mut self) -> Result<String, Error> {
-        self.0.take("disable-edge", "disable-edge".into())
-    }
-    fn reload_edge(&mut self) -> Result<String, Error> {
-        self.0.take("reload-edge", "reload-edge".into())
-    }
-    fn get_edge(&mut self) -> Result<String, Error> {
-        self.0.take("edge", "edge".into())
-    }
-    fn set_certificate(&mut self, certificate: OwnedFd, key: OwnedFd) -> Result<(), Error> {
-        let first = |fd: OwnedFd| received(fd).lines().next().unwrap_or_default().to_owned();
-        self.0.take("certificate", format!("certificate {:?} {:?}", first(certificate), first(key))).map(drop)
-    }
-    fn issue_token(&mut self, id: &str, role: &str, subject: &str, ttl_sec: u32) -> Result<String, Error> {
-        self.0.take("issue", format!("issue {id} {role} {subject:?} {ttl_sec}"))
-    }
-    fn issue_login(&mut self, id: &str, role: &str, subject: &str) -> Result<String, Error> {
-        self.0.take("login", format!("login {id} {role} {subject:?}"))
-    }
-    fn revoke_tokens(&mut self, by: &str, value: &str) -> Result<String, Error> {
-        self.0.take("revoke", format!("revoke {by} {value}"))
-    }
-    fn rotate_signing_key(&mut self, now: bool) -> Result<String, Error> {
-        self.0.take("rotate-key", format!("rotate-key now={now}"))
-    }
-}
-
-/// The same fake's egress, on the same object.
-struct FakeEgress(Fake);
-
-#[zbus::interface(name = "org.tenantd.Egress1")]
-impl FakeEgress {
-    fn list_requests(&mut self, id: &str) -> Result<String, Error> {
-        self.0.take("requests", format!("requests {id:?}"))
-    }
-    fn answer_request(
-        &mut self,
-        number: u64,
-        digest: &str,
-        verdict: &str,
-        scope: &str,
-        reason: &str,
-    ) -> Result<String, Error> {
-        self.0.take("answer", format!("answer {number} {digest} {verdict} {scope:?} {reason:?}"))
-    }
-    fn list_approvals(&mut self, id: &str) -> Result<String, Error> {
-        self.0.take("approvals", format!("approvals {id}"))
-    }
-    fn revoke_approval(&mut self, id: &str, number: u64) -> Result<(), Error> {
-        self.0.take("revoke-approval", format!("revoke-approval {id} {number}")).map(drop)
-    }
-    fn get_egress(&mut self, id: &str) -> Result<String, Error> {
-        self.0.take("egress", format!("egress {id}"))
-    }
-    fn explain_egress(&mut self, id: &str, question: &str) -> Result<String, Error> {
-        self.0.take("explain-egress", format!("explain-egress {id} {question}"))
-    }
-    fn learn(&mut self, id: &str, seconds: u32) -> Result<String, Error> {
-        self.0.take("learn", format!("learn {id} {seconds}"))
-    }
-    fn get_learned(&mut self, id: &str) -> Result<String, Error> {
-        self.0.take("learned", format!("learned {id}"))
-    }
-    fn usage(&mut self, id: &str) -> Result<String, Error> {
-        self.0.take("usage", format!("usage {id:?}"))
-    }
-    fn check_change(&mut self, id: &str, spec: &str) -> Result<String, Error> {
-        self.0.take("check-change", format!("check-change {id}\n{spec}"))
-    }
-}
-
 /// How a run ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -366,7 +264,9 @@ pub fn run(fake: Fake, around: Around, words: &[&str]) -> Ended {
             .unwrap()
             .serve_at(api::OBJECT_PATH, FakeEdge(fake.clone()))
             .unwrap()
-            .serve_at(api::OBJECT_PATH, FakeEgress(fake))
+            .serve_at(api::OBJECT_PATH, FakeEgress(fake.clone()))
+            .unwrap()
+            .serve_at(api::OBJECT_PATH, FakeBackup(fake))
             .unwrap()
             .build();
         let client = zbus::connection::Builder::unix_stream(ours).p2p().build();

@@ -17,9 +17,10 @@ use model::{Exit, Key, Kind, Owner, Resource, SpecFile, TenantId};
 use plan::{Host, Op};
 
 use super::{Opened, summary};
+use crate::egress::{no_change, refuse_other};
 use crate::failure::Failure;
 use crate::journal::{lock, may_die};
-use crate::service::Service;
+use crate::service::{Occupied, Service};
 use crate::state::OperationKind;
 
 const OURS: [&str; 3] = ["home", "state", "workspace"];
@@ -30,9 +31,10 @@ impl Service {
         &self,
         id: &TenantId,
         opened: Opened,
+        shown: Option<&str>,
         cancel: &Cancel,
     ) -> Result<RestoreSummary, Failure> {
-        let _occupied = self.occupy(id)?;
+        let _occupied = self.occupy_as_shown(id, shown)?;
         let Opened { head, kek, mut data } = opened;
         let allocation = self.existing(id)?;
         let problems = self.differences(id, &head.label.spec)?;
@@ -94,6 +96,15 @@ impl Service {
                 ))
             }
         }
+    }
+
+    /// Takes the tenant, if what was shown is that it is allowed nothing more.
+    fn occupy_as_shown(&self, id: &TenantId, shown: Option<&str>) -> Result<Occupied<'_>, Failure> {
+        let occupied = self.occupy(id)?;
+        if let Some(shown) = shown {
+            refuse_other(id, &no_change(id)?, shown)?;
+        }
+        Ok(occupied)
     }
 
     /// What an operator should know who expects everything to be as in the backup.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use api::{Error, action};
+use model::TenantId;
 use zbus::message::Header;
 use zbus::zvariant::OwnedFd;
 
@@ -22,6 +23,11 @@ impl BackupObject {
     pub fn new(service: Arc<Service>) -> Self {
         Self { calls: Calls { service } }
     }
+}
+
+/// Another name for the tenant, or with an empty one its own.
+fn rename(text: &str) -> Result<Option<TenantId>, Error> {
+    if text.is_empty() { Ok(None) } else { id(text).map(Some) }
 }
 
 #[zbus::interface(name = "org.tenantd.Backup1")]
@@ -67,11 +73,44 @@ impl BackupObject {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::RESTORE).await?;
-        let rename = if tenant.is_empty() { None } else { Some(id(tenant)?) };
-        let request = RestoreRequest { archive: archive.into(), rename, replace, start };
+        let request = RestoreRequest { archive: archive.into(), rename: rename(tenant)?, replace, start };
         self.calls
             .while_awaited(bus, &header, move |service, cancel| {
-                Ok(serde_json::to_string(&service.restore(request, cancel)?)?)
+                Ok(serde_json::to_string(&service.restore(request, None, cancel)?)?)
+            })
+            .await
+    }
+
+    async fn check_restore(
+        &self,
+        archive: OwnedFd,
+        tenant: &str,
+        replace: bool,
+        #[zbus(connection)] bus: &zbus::Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<String, Error> {
+        let _allowed = authorize(bus, &header, action::RESTORE).await?;
+        let request =
+            RestoreRequest { archive: archive.into(), rename: rename(tenant)?, replace, start: false };
+        self.calls.document(move |service| service.check_restore(request)).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the arguments are those of the method on the bus")]
+    async fn restore_shown(
+        &self,
+        archive: OwnedFd,
+        tenant: &str,
+        replace: bool,
+        start: bool,
+        digest: String,
+        #[zbus(connection)] bus: &zbus::Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<String, Error> {
+        let _allowed = authorize(bus, &header, action::RESTORE).await?;
+        let request = RestoreRequest { archive: archive.into(), rename: rename(tenant)?, replace, start };
+        self.calls
+            .while_awaited(bus, &header, move |service, cancel| {
+                Ok(serde_json::to_string(&service.restore(request, Some(&digest), cancel)?)?)
             })
             .await
     }

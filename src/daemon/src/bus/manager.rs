@@ -111,7 +111,25 @@ impl Manager {
     ) -> Result<String, Error> {
         let _allowed = authorize(bus, &header, action::CREATE).await?;
         self.long_work((emitter, &header), subject_of(&spec), move |service, tell| {
-            service.create(&spec, start, dry_run, tell)
+            service.create(&spec, None, (start, dry_run), tell)
+        })
+        .await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the arguments are those of the method on the bus")]
+    async fn create_shown(
+        &self,
+        spec: String,
+        digest: String,
+        start: bool,
+        dry_run: bool,
+        #[zbus(connection)] bus: &zbus::Connection,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<String, Error> {
+        let _allowed = authorize(bus, &header, action::CREATE).await?;
+        self.long_work((emitter, &header), subject_of(&spec), move |service, tell| {
+            service.create(&spec, Some(&digest), (start, dry_run), tell)
         })
         .await
     }
@@ -215,7 +233,24 @@ impl Manager {
         let _allowed = authorize(bus, &header, action::CHANGE).await?;
         let id = id(tenant)?;
         self.long_work((emitter, &header), id.to_string(), move |service, tell| {
-            service.repair(&id, dry_run, tell)
+            service.repair(&id, None, dry_run, tell)
+        })
+        .await
+    }
+
+    async fn repair_shown(
+        &self,
+        tenant: &str,
+        digest: String,
+        dry_run: bool,
+        #[zbus(connection)] bus: &zbus::Connection,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<String, Error> {
+        let _allowed = authorize(bus, &header, action::CHANGE).await?;
+        let id = id(tenant)?;
+        self.long_work((emitter, &header), id.to_string(), move |service, tell| {
+            service.repair(&id, Some(&digest), dry_run, tell)
         })
         .await
     }

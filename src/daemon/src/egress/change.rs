@@ -62,18 +62,27 @@ impl Service {
         shown: Option<&str>,
     ) -> Result<(), Failure> {
         let Some(shown) = shown else { return Ok(()) };
-        let change = self.check_change(id, text)?;
-        if change.digest != shown {
-            let text = format!(
-                "tenant {id}: what this change allows is not what was shown any more, as something else was changed meanwhile: run the command again and look at what it shows"
-            );
-            return Err(Failure::new(Exit::TempFail, text));
-        }
-        for one in &change.widens {
-            tracing::info!(tenant = %id, what = %one.what, example = one.example.as_deref(), "egress widens");
-        }
-        Ok(())
+        refuse_other(id, &self.check_change(id, text)?, shown)
     }
+}
+
+/// What a change allows that leaves the policy in force as it is.
+pub(crate) fn no_change(id: &TenantId) -> Result<Change, Failure> {
+    compare(id, None, None)
+}
+
+/// Refuses a change that is not the one with this digest. The one that is made is told to the journal.
+pub(crate) fn refuse_other(id: &TenantId, change: &Change, shown: &str) -> Result<(), Failure> {
+    if change.digest != shown {
+        let text = format!(
+            "tenant {id}: what this change allows is not what was shown any more, as something else was changed meanwhile: run the command again and look at what it shows"
+        );
+        return Err(Failure::new(Exit::TempFail, text));
+    }
+    for one in &change.widens {
+        tracing::info!(tenant = %id, what = %one.what, example = one.example.as_deref(), "egress widens");
+    }
+    Ok(())
 }
 
 type Side<'a> = Option<&'a (EgressFile, Policy)>;

@@ -19,11 +19,13 @@ mod view;
 
 use std::sync::Mutex;
 
-use model::TenantId;
+use model::{SpecFile, TenantId};
+use plan::Tenant;
 use tokio::sync::broadcast;
 
 pub use approvals::Wish;
 pub use ask::serve;
+pub(crate) use change::{no_change, refuse_other};
 pub(crate) use store::{TABLES, forget};
 
 use crate::failure::Failure;
@@ -61,6 +63,24 @@ impl Service {
     /// A tenant that is gone has no questions.
     pub(crate) fn forget_requests(&self, id: &TenantId) {
         lock(&self.egress.desk).forget(id);
+    }
+
+    /// What is to be in order before a tenant with egress is put together.
+    pub(crate) fn prepare_egress(
+        &self,
+        id: &TenantId,
+        spec: &SpecFile,
+        dry_run: bool,
+    ) -> Result<(), Failure> {
+        if spec.egress.is_some() && !dry_run { self.ensure_authority(id) } else { Ok(()) }
+    }
+
+    /// What was approved while a plan was carried out is in force after it. Without egress nothing stays approved.
+    pub(crate) fn settle_egress(&self, tenant: &Tenant) -> Result<(), Failure> {
+        match tenant.egress {
+            Some(_) => self.write_approvals(tenant.id()),
+            None => self.forget_egress(tenant.id()),
+        }
     }
 
     /// A tenant without egress keeps no answers for the day on which it has one again.

@@ -44,6 +44,7 @@ impl Layer for Etc {
             ("etc/alternatives", 0o755),
             ("etc/ssl", 0o755),
             ("etc/ssl/certs", 0o755),
+            ("etc/ssl/host", 0o755),
         ] {
             let path = if below.is_empty() { compiled.clone() } else { compiled.join(below) };
             out.resource(Resource::Directory {

@@ -1,7 +1,8 @@
 //! Whether an address is one of this machine: a service that listens there for others is not there for tenants.
 //!
 //! The kernel is asked about one address as it is decided on: it lets a socket be bound to its own addresses only (ip(7), ipv6(7)). A list, of
-//! this program or of tenantd, would miss what was added since, and is long where there are many tenants.
+//! this program or of tenantd, would miss what was added since, and is long where there are many tenants. Who asks has the proxy's answer, as long as it is in the host's own network namespace.
+#![forbid(unsafe_code)]
 
 use std::collections::HashMap;
 use std::io;
