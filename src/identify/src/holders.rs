@@ -55,8 +55,8 @@ impl Tree {
 pub fn holders(tree: &Tree, tenant: &TenantId, inode: u64) -> io::Result<Vec<Vec<String>>> {
     let slice = tree.groups.join("tenants.slice").join(tenant.slice());
     let mut members = BTreeSet::new();
-    // Whoever asks is none of the tenant's programs: it is what decides about them.
-    collect(&slice, 0, Some(&tenant.egress_unit()), &mut members)?;
+    // Not the tenant's programs: who asks, and who keeps the namespace. Neither takes a descriptor from anybody.
+    collect(&slice, 0, &[tenant.egress_unit(), tenant.net_unit()], &mut members)?;
     let wanted = format!("socket:[{inode}]");
     let mut found = Vec::new();
     let begun = Instant::now();
@@ -80,7 +80,7 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ESRCH)
 }
 
-fn collect(group: &Path, depth: usize, asker: Option<&str>, members: &mut BTreeSet<u32>) -> io::Result<()> {
+fn collect(group: &Path, depth: usize, others: &[String], members: &mut BTreeSet<u32>) -> io::Result<()> {
     let too_many = || io::Error::other("there are too many groups or processes to look at");
     if depth > DEPTH {
         return Err(too_many());
@@ -106,9 +106,9 @@ fn collect(group: &Path, depth: usize, asker: Option<&str>, members: &mut BTreeS
     }
     for entry in fs::read_dir(group)? {
         let entry = entry?;
-        let is_asker = asker.is_some_and(|asker| entry.file_name() == asker);
-        if !is_asker && entry.file_type()?.is_dir() {
-            collect(&entry.path(), depth + 1, None, members)?;
+        let name = entry.file_name();
+        if !others.iter().any(|other| name == **other) && entry.file_type()?.is_dir() {
+            collect(&entry.path(), depth + 1, &[], members)?;
         }
     }
     Ok(())
@@ -205,13 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn the_proxy_itself_is_left_out_and_nobody_hides_under_its_name() {
+    fn the_proxy_is_left_out_and_nobody_hides_under_its_name() {
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let acme = TenantId::parse("acme").unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         for (group, seen) in [
             ("tenant-egress@acme.service", 0),
             ("tenant-egress@acme.service/below", 0),
+            ("tenant-net@acme.service", 0),
             ("tenant@acme.service/tenant-egress@acme.service", 1),
             ("tenant@acme.service/a/b/c", 1),
             ("tenant-egress@beta.service", 1),

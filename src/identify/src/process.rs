@@ -29,7 +29,7 @@ pub(crate) struct Process(OwnedFd);
 /// Descriptors of a thread.
 #[derive(Debug)]
 pub(crate) struct Descriptors {
-    directory: OwnedFd,
+    directory: Dir,
     /// Their numbers.
     pub(crate) names: Vec<CString>,
 }
@@ -42,15 +42,14 @@ impl Process {
 
     /// Its threads.
     pub(crate) fn threads(&self) -> io::Result<Vec<CString>> {
-        names(openat(&self.0, "task", directory(), Mode::empty())?)
+        names(&mut Dir::openat(&self.0, "task", directory(), Mode::empty())?)
     }
 
     /// What a thread of it has open.
     pub(crate) fn descriptors(&self, thread: &CString) -> io::Result<Descriptors> {
         let path = [b"task/", thread.as_bytes(), b"/fd"].concat();
-        let directory = openat(&self.0, path.as_slice(), directory(), Mode::empty())?;
-        let names = names(directory.try_clone()?)?;
-        Ok(Descriptors { directory, names })
+        let mut directory = Dir::openat(&self.0, path.as_slice(), directory(), Mode::empty())?;
+        Ok(Descriptors { names: names(&mut directory)?, directory })
     }
 
     /// Parent and time of birth.
@@ -82,9 +81,9 @@ fn directory() -> OFlag {
     OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC
 }
 
-fn names(directory: OwnedFd) -> io::Result<Vec<CString>> {
+fn names(directory: &mut Dir) -> io::Result<Vec<CString>> {
     let mut names = Vec::new();
-    for entry in &mut Dir::from_fd(directory)?.iter() {
+    for entry in directory.iter() {
         let entry = entry?;
         if !entry.file_name().to_bytes().starts_with(b".") {
             names.push(entry.file_name().to_owned());
@@ -100,7 +99,8 @@ pub(crate) fn read(path: &Path) -> io::Result<String> {
 /// A file that may be longer than others.
 pub(crate) fn read_whole(path: &Path) -> io::Result<String> {
     let mut text = String::with_capacity(USUAL);
-    File::open(path)?.read_to_string(&mut text)?;
+    // What a file of the kernel says of its own length is not worth two system calls.
+    File::open(path)?.take(u64::MAX).read_to_string(&mut text)?;
     Ok(text)
 }
 
