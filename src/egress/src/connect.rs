@@ -16,12 +16,27 @@ use crate::proxy::Proxy;
 /// How long one address may take, if there are more.
 const STEP: Duration = Duration::from_millis(2500);
 
-/// Connects to the first of these that answers.
+/// Connects to the first of these that answers, and prepares the connection.
 ///
 /// # Errors
 ///
 /// The last one's.
 pub async fn connect(
+    network: &dyn Network,
+    addresses: &[SocketAddr],
+    patience: Duration,
+) -> io::Result<TcpStream> {
+    let stream = reach(network, addresses, patience).await?;
+    prepare(&stream)?;
+    Ok(stream)
+}
+
+/// Connects to the first of these that answers.
+///
+/// # Errors
+///
+/// The last one's.
+pub async fn reach(
     network: &dyn Network,
     addresses: &[SocketAddr],
     patience: Duration,
@@ -39,9 +54,7 @@ pub async fn connect(
         Err(last)
     };
     let connected = tokio::time::timeout(patience, all).await;
-    let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-    prepare(&stream)?;
-    Ok(stream)
+    connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Sets what long streams need, on a connection or on the socket at which connections come in.

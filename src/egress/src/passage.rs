@@ -175,7 +175,7 @@ impl Passage {
         addresses: &[SocketAddr],
     ) {
         let mut changes = proxy.live.changes();
-        let connected = connect::connect(&*proxy.network, addresses, proxy.patience.connect).await;
+        let connected = connect::reach(&*proxy.network, addresses, proxy.patience.connect).await;
         let mut server = match connected {
             Ok(server) => server,
             Err(error) => {

@@ -17,6 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
+use crate::connect;
 use crate::rewind::Rewind;
 
 /// Bytes of one way that pass before there is a pipe for it, and at once.
@@ -55,7 +56,8 @@ pub async fn run(
     let ahead = std::mem::take(&mut client.ahead);
     let first = u64::try_from(ahead.len()).unwrap_or(u64::MAX);
     let left = most.map(|most| most.checked_sub(first).ok_or_else(too_much)).transpose()?;
-    let writes = server.write_all(&ahead).await.is_ok();
+    // The first bytes wait for no option.
+    let writes = server.write_all(&ahead).await.is_ok() && connect::prepare(server).is_ok();
     sent.fetch_add(first, Ordering::Relaxed);
     drop(ahead);
     let over = {
