@@ -191,6 +191,11 @@ mod tests {
         fs::metadata(format!("/proc/thread-self/fd/{}", listener.as_raw_fd())).unwrap().st_ino()
     }
 
+    fn list(group: &Path, processes: &str) {
+        let mut file = fs::File::create(group.join("cgroup.procs")).unwrap();
+        io::Write::write_all(&mut file, processes.as_bytes()).unwrap();
+    }
+
     #[test]
     fn whoever_holds_a_socket_in_the_tenants_groups_is_found() {
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -221,11 +226,11 @@ mod tests {
             let mut at = groups.path().join("tenants.slice/tenants-acme.slice");
             let own = at.join(group);
             fs::create_dir_all(&own).unwrap();
-            fs::write(own.join("cgroup.procs"), format!("{}\n", std::process::id())).unwrap();
-            fs::write(at.join("cgroup.procs"), "").unwrap();
+            list(&own, &format!("{}\n", std::process::id()));
+            list(&at, "");
             for part in Path::new(group).parent().unwrap() {
                 at.push(part);
-                fs::write(at.join("cgroup.procs"), "").unwrap();
+                list(&at, "");
             }
             let tree = Tree { groups: groups.path().to_owned(), proc: "/proc".into() };
             assert_eq!(holders(&tree, &acme, inode(&listener)).unwrap().len(), seen, "{group}");
