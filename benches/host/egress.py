@@ -3,9 +3,9 @@
 the proxy inside their namespace; HAProxy listens in it, too (`namespace`); nginx, which cannot, has a namespace of its own with a veth, and a load of its own in it."""
 import json, pathlib, re, socket, statistics, struct, subprocess, sys, threading, time
 
-from measure import Failed, bench, progress, promises, run
+from measure import Failed, bench, eventually, progress, promises, run
 
-TENANT, WORLD, PEER = "alpha", "t-world", "t-nginx"
+TENANT, NEIGHBOUR, WORLD, PEER = "alpha", "beta", "t-world", "t-nginx"
 PLAIN, LOOKED, NAMED = "pass.example.com", "rest.example.com", "named.example.com"
 HOST, SERVER = "93.184.216.1", "93.184.216.34"
 FILE_MIB, CLIENTS = 256, 32
@@ -29,8 +29,8 @@ def tick(pids):
     return total / 100
 
 
-def proxy():
-    pid = int(run("systemctl", "show", "-P", "MainPID", f"tenant-egress@{TENANT}.service"))
+def proxy(tenant=TENANT):
+    pid = int(run("systemctl", "show", "-P", "MainPID", f"tenant-egress@{tenant}.service"))
     return [pid] if pid else []
 
 
@@ -159,10 +159,15 @@ def refusals(count=2000):
     return (tick(proxy()) - before) / count * 1e6
 
 
-def private():
-    """KiB of memory that are the proxy's alone."""
+def memory():
+    """KiB of memory: what is the proxy's alone while a neighbour's runs, too, and what it shares with it: the program, which is there once however many run."""
+    code = "import socket; socket.create_connection(('127.0.0.1', 3128))"
+    run("ip", "netns", "exec", f"t-{NEIGHBOUR}", "python3", "-c", code)
+    eventually(10, "the neighbour's proxy runs", lambda: proxy(NEIGHBOUR))
+    # Until it has touched its program as far as this one has.
+    time.sleep(2)
     text = pathlib.Path(f"/proc/{proxy()[0]}/smaps_rollup").read_text()
-    return sum(int(value) for value in re.findall(r"^Private_\w+:\s+(\d+) kB", text, re.M))
+    return [sum(int(value) for value in re.findall(rf"^{kind}_\w+:\s+(\d+) kB", text, re.M)) for kind in ("Private", "Shared")]
 
 
 def haproxy():
@@ -197,9 +202,10 @@ def prepare():
     threading.Thread(target=name_server, daemon=True).start()
     pathlib.Path("/etc/resolv.conf").unlink(missing_ok=True)
     pathlib.Path("/etc/resolv.conf").write_text(f"nameserver {HOST}\n")
-    spec = pathlib.Path(f"/etc/tenantd/tenants.d/{TENANT}.toml")
-    spec.write_text(spec.read_text() + f"\n[egress]\nprofile = \"customers\"\npolicy = '''\n{POLICY}'''\n")
-    run("tenantctl", "apply", "-f", str(spec))
+    for tenant in (TENANT, NEIGHBOUR):
+        spec = pathlib.Path(f"/etc/tenantd/tenants.d/{tenant}.toml")
+        spec.write_text(spec.read_text() + f"\n[egress]\nprofile = \"customers\"\npolicy = '''\n{POLICY}'''\n")
+        run("tenantctl", "apply", "-f", str(spec))
 
 
 def measured(seconds):
@@ -226,7 +232,7 @@ def measured(seconds):
         looked = [(requests(proxy, None, f"https://{LOOKED}/small", seconds, f"--connect-to={SERVER}:443"),
                    requests(lambda: below(children[1].pid), PEER, f"https://{LOOKED}/small", seconds, "--connect-to=127.0.0.1:443")) for _ in range(3)]
         progress("refusals")
-        return passed, waits, looked, [refusals() for _ in range(3)], private()
+        return passed, waits, looked, [refusals() for _ in range(3)], memory()
     finally:
         for child in children:
             child.terminate()
@@ -249,7 +255,7 @@ def main(seconds):
         ("Requests that are looked at, a processor second: at least 0.8 times nginx ending TLS on both sides", 0.8, terminated, f"{terminated:.2f} times"),
         ("A refused CONNECT: at most 100 µs of processor time", middle(refused), 100, f"{middle(refused):.0f} µs, connection included"),
         ("Which program opened a connection: at most 100 µs", identified, 100, f"{identified:.0f} µs"),
-        ("Memory of an active proxy that is its own: at most 6 MiB", memory / 1024, 6, f"{memory / 1024:.1f} MiB"),
+        ("Memory of an active proxy that is its own: at most 6 MiB", memory[0] / 1024, 6, f"{memory[0] / 1024:.1f} MiB, and {memory[1] / 1024:.1f} MiB of programs that it shares with others, as a neighbour's proxy ran, too"),
     ])
 
 

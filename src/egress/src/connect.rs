@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use policy::{Host, Listing};
@@ -15,12 +16,27 @@ use crate::proxy::Proxy;
 /// How long one address may take, if there are more.
 const STEP: Duration = Duration::from_millis(2500);
 
-/// Connects to the first of these that answers.
+/// Connects to the first of these that answers, and prepares the connection.
 ///
 /// # Errors
 ///
 /// The last one's.
 pub async fn connect(
+    network: &dyn Network,
+    addresses: &[SocketAddr],
+    patience: Duration,
+) -> io::Result<TcpStream> {
+    let stream = reach(network, addresses, patience).await?;
+    prepare(&stream)?;
+    Ok(stream)
+}
+
+/// Connects to the first of these that answers.
+///
+/// # Errors
+///
+/// The last one's.
+pub async fn reach(
     network: &dyn Network,
     addresses: &[SocketAddr],
     patience: Duration,
@@ -38,21 +54,20 @@ pub async fn connect(
         Err(last)
     };
     let connected = tokio::time::timeout(patience, all).await;
-    let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-    prepare(&stream)?;
-    Ok(stream)
+    connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// Sets what long streams need.
+/// Sets what long streams need, on a connection or on the socket at which connections come in.
 ///
 /// # Errors
 ///
 /// If the connection is gone.
-pub fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_tcp_nodelay(true)?;
     let keepalive =
         TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(30));
-    SockRef::from(stream).set_tcp_keepalive(&keepalive.with_retries(4))
+    socket.set_tcp_keepalive(&keepalive.with_retries(4))
 }
 
 impl Proxy {
@@ -89,5 +104,27 @@ impl Proxy {
         }
         self.recent.put(name, &found);
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_has_what_is_set_where_it_comes_in() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let take = || {
+            let _client = std::net::TcpStream::connect(to).unwrap();
+            let own = listener.accept().unwrap().0;
+            let own = SockRef::from(&own);
+            let keeps =
+                own.keepalive().unwrap() && own.tcp_keepalive_time().unwrap() == Duration::from_secs(60);
+            (own.tcp_nodelay().unwrap(), keeps, own.tcp_keepalive_retries().unwrap() == 4)
+        };
+        assert_eq!(take(), (false, false, false));
+        prepare(&listener).unwrap();
+        assert_eq!(take(), (true, true, true));
     }
 }

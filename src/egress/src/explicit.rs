@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use nix::libc::{MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL};
 use policy::Verdict;
+use socket2::SockRef;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::connect;
 use crate::gate::{self, Granted, Place, Refusal, Who};
 use crate::head::{self, Head};
 use crate::http;
@@ -22,9 +23,6 @@ pub async fn serve(proxy: Arc<Proxy>, stream: TcpStream, from: SocketAddr) {
         return relay::cut(&stream);
     };
     let mut client = Rewind::new(stream);
-    if connect::prepare(&client.io).is_err() {
-        return;
-    }
     let head = tokio::time::timeout(proxy.patience.head, head_of(&mut client)).await;
     match head.unwrap_or(Head::No("the head took too long")) {
         Head::Connect(place, length) => {
@@ -102,7 +100,12 @@ async fn not_denied(proxy: &Proxy, passage: &Passage) -> Result<(), Refusal> {
 }
 
 async fn answer(client: &mut Rewind, page: &[u8]) {
-    // It may be gone already.
-    drop(client.io.write_all(page).await);
+    // The end goes out with the last bytes, as one packet: they wait for it.
+    let sent = SockRef::from(&client.io).send_with_flags(page, MSG_MORE | MSG_DONTWAIT | MSG_NOSIGNAL);
+    let sent = sent.unwrap_or(0);
+    if let Some(rest) = page.get(sent..).filter(|rest| !rest.is_empty()) {
+        // It may be gone already.
+        drop(client.io.write_all(rest).await);
+    }
     relay::finish(&client.io).await;
 }

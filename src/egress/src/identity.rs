@@ -5,13 +5,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, NetlinkAddr, recvfrom, send};
 use serde::Deserialize;
 use thiserror::Error;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 
@@ -20,8 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Questions at once, and how long to wait where it hung up: it has so many seats for each tenant, and one may still be warm.
 const AT_ONCE: usize = 4;
 const AGAIN: Duration = Duration::from_millis(20);
-/// Bytes of its answer, at most.
-const MOST: u64 = 256 << 10;
+/// Bytes of its answer, at most, and of most answers.
+const MOST: usize = 256 << 10;
+const USUAL: usize = 1 << 10;
 /// Holders of one socket, at most.
 const HOLDERS: usize = 64;
 
@@ -56,6 +57,8 @@ pub struct Identity {
     netlink: Mutex<(OwnedFd, u32)>,
     socket: PathBuf,
     places: Semaphore,
+    /// A connection to `tenant-identify` on which nothing is under way: it knows for whom it answers from when that was opened.
+    kept: Mutex<Option<UnixStream>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,7 +74,8 @@ impl Identity {
     /// By this `NETLINK_SOCK_DIAG` socket and this socket of `tenant-identify`.
     #[must_use]
     pub fn new(netlink: OwnedFd, socket: PathBuf) -> Self {
-        Self { netlink: Mutex::new((netlink, 0)), socket, places: Semaphore::new(AT_ONCE) }
+        let (netlink, kept) = (Mutex::new((netlink, 0)), Mutex::new(None));
+        Self { netlink, socket, places: Semaphore::new(AT_ONCE), kept }
     }
 
     /// Who has the end at `client` of a connection to `server`, as the client sees both.
@@ -90,17 +94,19 @@ impl Identity {
         *sequence = sequence.wrapping_add(1);
         let query = query(client, server, *sequence).ok_or(io::ErrorKind::InvalidInput)?;
         let mut buffer = [0u8; 1024];
-        // What is left of an earlier question that failed.
-        while recvfrom::<NetlinkAddr>(netlink.as_raw_fd(), &mut buffer).is_ok() {}
         send(netlink.as_raw_fd(), &query, MsgFlags::MSG_DONTWAIT)?;
-        // The kernel answers before send returns.
-        let (length, from) = recvfrom::<NetlinkAddr>(netlink.as_raw_fd(), &mut buffer)?;
-        if from.is_none_or(|from| from.pid() != 0) {
-            return Err(io::ErrorKind::PermissionDenied.into());
+        loop {
+            // The kernel answers before send returns.
+            let (length, from) = recvfrom::<NetlinkAddr>(netlink.as_raw_fd(), &mut buffer)?;
+            if from.is_none_or(|from| from.pid() != 0) {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            let reply = buffer.get(..length).unwrap_or_default();
+            // Others are left of an earlier question that failed.
+            if number(reply) == Some(*sequence) {
+                return answer(reply, client, server, *sequence);
+            }
         }
-        let reply = buffer.get(..length).unwrap_or_default();
-        let owner = answer(reply, client, server, *sequence)?;
-        Ok(owner)
     }
 
     /// Executables of every program that holds the socket, each with those of its ancestors; an empty list is a program that
@@ -116,14 +122,20 @@ impl Identity {
 
     async fn ask_programs(&self, inode: u32) -> io::Result<Vec<Vec<String>>> {
         let place = self.places.acquire().await.map_err(io::Error::other)?;
-        let line = loop {
-            match self.line(inode).await? {
-                Some(line) => break line,
-                None => tokio::time::sleep(AGAIN).await,
-            }
+        let kept = self.kept().take();
+        let mut answered = match kept {
+            // It may have been given up, as nothing was asked for a while.
+            Some(stream) => self.line(stream, inode).await?,
+            None => None,
         };
+        while answered.is_none() {
+            answered = self.line(UnixStream::connect(&self.socket).await?, inode).await?;
+            if answered.is_none() {
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
         drop(place);
-        let answer: Answer = serde_json::from_str(&line)?;
+        let answer: Answer = serde_json::from_slice(&answered.unwrap_or_default())?;
         match answer.error {
             Some(error) => Err(io::Error::other(error)),
             None if answer.holders.is_empty() || answer.holders.len() > HOLDERS => {
@@ -133,23 +145,38 @@ impl Identity {
         }
     }
 
-    /// Its answer; nothing if it hung up, having no seat.
-    async fn line(&self, inode: u32) -> io::Result<Option<String>> {
+    fn kept(&self) -> MutexGuard<'_, Option<UnixStream>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its answer, after which the connection is kept; nothing if it hung up, having no seat. Whoever stops waiting takes the connection
+    /// along, so that nobody gets the answer to another question.
+    async fn line(&self, mut stream: UnixStream, inode: u32) -> io::Result<Option<Vec<u8>>> {
         use io::ErrorKind::{BrokenPipe, ConnectionReset};
         let hung_up = |error: io::Error| {
             if matches!(error.kind(), BrokenPipe | ConnectionReset) { Ok(None) } else { Err(error) }
         };
-        let mut stream = UnixStream::connect(&self.socket).await?;
         if let Err(error) = stream.write_all(format!("inode {inode}\n").as_bytes()).await {
             return hung_up(error);
         }
-        let mut line = String::new();
-        match BufReader::new(stream.take(MOST)).read_line(&mut line).await {
-            Ok(0) => Ok(None),
-            Ok(_) if line.ends_with('\n') => Ok(Some(line)),
-            Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) => hung_up(error),
+        let mut line = Vec::with_capacity(USUAL);
+        loop {
+            match stream.read_buf(&mut line).await {
+                Ok(0) if line.is_empty() => return Ok(None),
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) => return hung_up(error),
+            }
+            match line.iter().position(|byte| *byte == b'\n') {
+                Some(end) if end + 1 == line.len() => break,
+                // Nobody asked for more.
+                Some(_) => return Err(io::ErrorKind::InvalidData.into()),
+                None if line.len() >= MOST => return Err(io::ErrorKind::InvalidData.into()),
+                None => {}
+            }
         }
+        *self.kept() = Some(stream);
+        Ok(Some(line))
     }
 }
 
@@ -192,6 +219,11 @@ fn wide(address: IpAddr) -> [u8; 16] {
         }
         IpAddr::V6(v6) => v6.octets(),
     }
+}
+
+/// Of which question it is.
+fn number(bytes: &[u8]) -> Option<u32> {
+    bytes.get(8..)?.first_chunk::<4>().map(|own| u32::from_ne_bytes(*own))
 }
 
 /// Reads the one answer; anything unexpected is no answer.
@@ -246,6 +278,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
 
     use super::*;
 

@@ -175,7 +175,7 @@ impl Passage {
         addresses: &[SocketAddr],
     ) {
         let mut changes = proxy.live.changes();
-        let connected = connect::connect(&*proxy.network, addresses, proxy.patience.connect).await;
+        let connected = connect::reach(&*proxy.network, addresses, proxy.patience.connect).await;
         let mut server = match connected {
             Ok(server) => server,
             Err(error) => {
@@ -186,9 +186,14 @@ impl Passage {
                 return relay::cut(&client.io);
             }
         };
-        let reached = server.peer_addr().ok().map(|address| address.ip());
-        let reached = reached.filter(|reached| addresses.iter().any(|address| address.ip() == *reached));
-        let reached = reached.or(addresses.first().map(SocketAddr::ip));
+        let reached = match addresses {
+            [only] => Some(only.ip()),
+            all => {
+                let reached = server.peer_addr().ok().map(|address| address.ip());
+                let reached = reached.filter(|reached| all.iter().any(|address| address.ip() == *reached));
+                reached.or(all.first().map(SocketAddr::ip))
+            }
+        };
         let forbidden = async {
             loop {
                 if !proxy.still(&self.who, &self.place, reached, &admitted).await

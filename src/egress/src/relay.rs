@@ -1,19 +1,28 @@
-//! Bytes that pass as they are: through a pipe of the kernel, never through this program's memory (splice(2)).
+//! Bytes that pass as they are: the first through a buffer, as most connections are short, and the rest through a pipe of the kernel
+//! (splice(2)), which takes two descriptors and a while to make.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::BufMut as _;
 use nix::fcntl::{OFlag, SpliceFFlags, splice};
 use nix::unistd::pipe2;
 use socket2::SockRef;
-use tokio::io::{AsyncWriteExt as _, Interest};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 
+use crate::connect;
 use crate::rewind::Rewind;
 
+/// Bytes of one way that pass before there is a pipe for it, and at once.
+const SHORT: u64 = 64 << 10;
+const PIECE: usize = 16 << 10;
 /// Bytes at once: what a pipe holds.
 const CHUNK: usize = 64 << 10;
 
@@ -24,7 +33,9 @@ const REST: usize = 4 << 20;
 /// How one way ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// Nothing comes any more, or nobody takes it. The other way goes on: what a server said before it broke off still arrives.
+    /// Nothing comes any more, and the other side was told.
+    Over,
+    /// Nobody takes it. The other way goes on: what a server said before it broke off still arrives.
     Ended,
     /// Where it came from broke off: nobody is there for the other way either.
     Broken,
@@ -45,25 +56,33 @@ pub async fn run(
     let ahead = std::mem::take(&mut client.ahead);
     let first = u64::try_from(ahead.len()).unwrap_or(u64::MAX);
     let left = most.map(|most| most.checked_sub(first).ok_or_else(too_much)).transpose()?;
-    let (client, writes) = (&client.io, server.write_all(&ahead).await.is_ok());
+    // The first bytes wait for no option.
+    let writes = server.write_all(&ahead).await.is_ok() && connect::prepare(server).is_ok();
     sent.fetch_add(first, Ordering::Relaxed);
     drop(ahead);
-    let server = &*server;
-    {
-        let mut up = std::pin::pin!(one_way(client, server, left, sent));
-        let mut down = std::pin::pin!(one_way(server, client, None, received));
-        let (mut rising, mut falling) = (writes, true);
+    let over = {
+        let (from_client, to_client) = client.io.split();
+        let (from_server, to_server) = server.split();
+        let mut up = pin!(one_way(from_client, to_server, left, sent));
+        let mut down = pin!(one_way(from_server, to_client, None, received));
+        let (mut rising, mut falling, mut over) = (writes, true, 0);
         while rising || falling {
             let way = tokio::select! {
                 way = &mut up, if rising => { rising = false; way? }
                 way = &mut down, if falling => { falling = false; way? }
             };
-            if way == Way::Broken {
-                break;
+            match way {
+                Way::Over => over += 1,
+                Way::Ended => {}
+                Way::Broken => break,
             }
         }
+        over
+    };
+    // Where both have ended, both were told, and there is nothing to wait for.
+    if over < 2 {
+        tokio::join!(finish(&client.io), finish(server));
     }
-    tokio::join!(finish(client), finish(server));
     Ok(())
 }
 
@@ -73,9 +92,10 @@ pub async fn finish(stream: &TcpStream) {
     // The other side may have closed already.
     drop(SockRef::from(stream).shutdown(Shutdown::Write));
     let rest = async {
-        let (mut buffer, mut sum) = (vec![0; 16 << 10], 0);
+        let (mut buffer, mut sum) = (Vec::with_capacity(PIECE), 0);
         while sum < REST && stream.readable().await.is_ok() {
-            match stream.try_read(&mut buffer) {
+            buffer.clear();
+            match stream.try_read_buf(&mut buffer) {
                 Ok(0) => return,
                 Ok(length) => sum += length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -97,9 +117,13 @@ fn too_much() -> io::Error {
     io::Error::new(io::ErrorKind::QuotaExceeded, "it sent more than the policy allows for one connection")
 }
 
-async fn one_way(from: &TcpStream, to: &TcpStream, most: Option<u64>, passed: &AtomicU64) -> io::Result<Way> {
-    let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-    let mut sum: u64 = 0;
+async fn one_way(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    most: Option<u64>,
+    passed: &AtomicU64,
+) -> io::Result<Way> {
+    let (mut sum, mut pipe) = (0, None);
     loop {
         let left = most.map_or(u64::MAX, |most| most.saturating_sub(sum));
         if left == 0 {
@@ -109,23 +133,55 @@ async fn one_way(from: &TcpStream, to: &TcpStream, most: Option<u64>, passed: &A
                 Err(_) => return Ok(Way::Broken),
             }
         }
-        let room = usize::try_from(left).unwrap_or(usize::MAX).clamp(1, CHUNK);
-        let count = match from.async_io(Interest::READABLE, || pass(from, &write, room)).await {
+        let room = usize::try_from(left).unwrap_or(usize::MAX).max(1);
+        let step = match &pipe {
+            None if sum < SHORT => by_buffer(&mut from, &mut to, room.min(PIECE)).await,
+            None => {
+                pipe = Some(pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?);
+                continue;
+            }
+            Some(pipe) => by_pipe(from.as_ref(), to.as_ref(), pipe, room.min(CHUNK)).await,
+        };
+        let count = match step {
             Ok(0) => {
                 // The other side may have closed already.
-                drop(SockRef::from(to).shutdown(Shutdown::Write));
-                return Ok(Way::Ended);
+                drop(SockRef::from(to.as_ref()).shutdown(Shutdown::Write));
+                return Ok(Way::Over);
             }
-            Ok(count) => count,
-            Err(_) => return Ok(Way::Broken),
+            Ok(count) => u64::try_from(count).unwrap_or(u64::MAX),
+            Err(way) => return Ok(way),
         };
-        if drain(&read, to, count).await.is_err() {
-            return Ok(Way::Ended);
-        }
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
         sum = sum.saturating_add(count);
         passed.fetch_add(count, Ordering::Relaxed);
     }
+}
+
+async fn by_buffer(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, room: usize) -> Result<usize, Way> {
+    let mut buffer = Vec::new();
+    let read = poll_fn(|context| {
+        buffer.reserve_exact(room);
+        let read = pin!(from.read_buf(&mut (&mut buffer).limit(room))).poll(context);
+        if read.is_pending() {
+            // Nothing is held while nothing comes.
+            buffer = Vec::new();
+        }
+        read
+    });
+    let count = read.await.map_err(|_| Way::Broken)?;
+    to.write_all(&buffer).await.map_err(|_| Way::Ended)?;
+    Ok(count)
+}
+
+async fn by_pipe(
+    from: &TcpStream,
+    to: &TcpStream,
+    (read, write): &(OwnedFd, OwnedFd),
+    room: usize,
+) -> Result<usize, Way> {
+    let count = from.async_io(Interest::READABLE, || pass(from, write, room)).await;
+    let count = count.map_err(|_| Way::Broken)?;
+    drain(read, to, count).await.map_err(|_| Way::Ended)?;
+    Ok(count)
 }
 
 async fn drain(pipe: &OwnedFd, to: &TcpStream, mut count: usize) -> io::Result<()> {
@@ -146,7 +202,6 @@ fn pass(from: impl std::os::fd::AsFd, to: impl std::os::fd::AsFd, count: usize) 
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
 
     use super::*;

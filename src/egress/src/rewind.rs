@@ -9,6 +9,8 @@ use tokio::net::TcpStream;
 
 /// Bytes that are read ahead, at most.
 pub const MOST_AHEAD: usize = 16 << 10;
+/// And at once.
+const PIECE: usize = 2 << 10;
 
 /// The connection.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ impl Rewind {
         if room == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the head is too long"));
         }
+        // What begins a connection is read at once.
+        self.ahead.reserve(room.min(PIECE));
         let mut limited = (&mut self.io).take(u64::try_from(room).unwrap_or(0));
         limited.read_buf(&mut self.ahead).await
     }

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 
 use crate::proxy::Proxy;
-use crate::{dns, explicit, transparent};
+use crate::{connect, dns, explicit, transparent};
 
 /// Connections at once.
 const MOST: usize = 1024;
@@ -118,6 +118,8 @@ async fn accept(
 ) -> io::Result<()> {
     const PAUSE: Duration = Duration::from_millis(100);
     listener.set_nonblocking(true)?;
+    // Each connection has it from there (tcp(7)).
+    connect::prepare(&listener)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     loop {
         let Ok(place) = Arc::clone(places).acquire_owned().await else { return Ok(()) };

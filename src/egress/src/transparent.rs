@@ -7,7 +7,6 @@ use nix::sys::socket::{getsockopt, sockopt::OriginalDst};
 use policy::{Host, Listing};
 use tokio::net::TcpStream;
 
-use crate::connect;
 use crate::explicit::known;
 use crate::gate::Place;
 use crate::http;
@@ -32,9 +31,6 @@ pub fn destination(stream: &TcpStream) -> Option<SocketAddr> {
 pub async fn serve(proxy: Arc<Proxy>, stream: TcpStream, from: SocketAddr, to: SocketAddr) {
     let Some(who) = known(&proxy, from, to) else { return relay::cut(&stream) };
     let mut client = Rewind::new(stream);
-    if connect::prepare(&client.io).is_err() {
-        return;
-    }
     let first = match passage::first(&mut client, to.port(), &proxy).await {
         Ok(first) => first,
         Err(refusal) => {

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use model::TenantId;
 
-use crate::process;
+use crate::process::{self, Descriptors, Process};
 
 /// Depth of groups, processes of a tenant, ancestors: at most.
 const DEPTH: usize = 16;
@@ -54,20 +55,20 @@ impl Tree {
 pub fn holders(tree: &Tree, tenant: &TenantId, inode: u64) -> io::Result<Vec<Vec<String>>> {
     let slice = tree.groups.join("tenants.slice").join(tenant.slice());
     let mut members = BTreeSet::new();
-    collect(&slice, 0, &mut members)?;
+    // Not the tenant's programs: who asks, and who keeps the namespace. Neither takes a descriptor from anybody.
+    collect(&slice, 0, &[tenant.egress_unit(), tenant.net_unit()], &mut members)?;
     let wanted = format!("socket:[{inode}]");
     let mut found = Vec::new();
     let begun = Instant::now();
     let late = || begun.elapsed() > PATIENCE;
     for pid in &members {
-        let born = process::born(&tree.proc, *pid);
-        match holds(&tree.proc, *pid, OsStr::new(&wanted), &late) {
+        let process = match Process::open(&tree.proc, *pid) {
+            Err(error) if is_gone(&error) => continue,
+            opened => opened?,
+        };
+        match holds(&process, OsStr::new(&wanted), &late) {
             Ok(false) => {}
-            Ok(true) => {
-                let chain = chain(&tree.proc, *pid, &members);
-                // Another process under the same number tells nothing about this one.
-                found.push(if process::born(&tree.proc, *pid) == born { chain } else { Vec::new() });
-            }
+            Ok(true) => found.push(chain(&tree.proc, &process, &members)),
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(error),
         }
@@ -79,15 +80,15 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ESRCH)
 }
 
-fn collect(group: &Path, depth: usize, members: &mut BTreeSet<u32>) -> io::Result<()> {
+fn collect(group: &Path, depth: usize, others: &[String], members: &mut BTreeSet<u32>) -> io::Result<()> {
     let too_many = || io::Error::other("there are too many groups or processes to look at");
     if depth > DEPTH {
         return Err(too_many());
     }
-    let processes = match fs::read_to_string(group.join("cgroup.procs")) {
-        Err(error) if depth > 0 && (is_gone(&error) || error.raw_os_error() == Some(nix::libc::ENODEV)) => {
-            return Ok(());
-        }
+    let gone =
+        |error: &io::Error| depth > 0 && (is_gone(error) || error.raw_os_error() == Some(nix::libc::ENODEV));
+    let processes = match process::read_whole(&group.join("cgroup.procs")) {
+        Err(error) if gone(&error) => return Ok(()),
         // A threaded group: its processes are listed where its domain begins.
         Err(error) if error.raw_os_error() == Some(nix::libc::EOPNOTSUPP) => String::new(),
         read => read?,
@@ -96,10 +97,18 @@ fn collect(group: &Path, depth: usize, members: &mut BTreeSet<u32>) -> io::Resul
     if members.len() > PROCESSES {
         return Err(too_many());
     }
+    // A directory counts itself twice, and each one in it once: this one holds files only.
+    match fs::metadata(group).map(|group| group.nlink()) {
+        Ok(2) => return Ok(()),
+        Ok(_) => {}
+        Err(error) if gone(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    }
     for entry in fs::read_dir(group)? {
         let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            collect(&entry.path(), depth + 1, members)?;
+        let name = entry.file_name();
+        if !others.iter().any(|other| name == **other) && entry.file_type()?.is_dir() {
+            collect(&entry.path(), depth + 1, &[], members)?;
         }
     }
     Ok(())
@@ -107,12 +116,12 @@ fn collect(group: &Path, depth: usize, members: &mut BTreeSet<u32>) -> io::Resul
 
 /// Whether a thread of the process holds it: a thread may have descriptors of its own (clone(2) without `CLONE_FILES`, or unshare(2)), and
 /// `/proc/PID/fd` shows those of the first thread, none when that one has ended.
-fn holds(proc: &Path, pid: u32, wanted: &OsStr, late: &dyn Fn() -> bool) -> io::Result<bool> {
-    for thread in fs::read_dir(proc.join(pid.to_string()).join("task"))? {
+fn holds(process: &Process, wanted: &OsStr, late: &dyn Fn() -> bool) -> io::Result<bool> {
+    for thread in process.threads()? {
         if late() {
             return Err(io::Error::other("the tenant has too many open files to look at in time"));
         }
-        match holds_itself(&thread?.path().join("fd"), wanted) {
+        match process.descriptors(&thread).and_then(|all| shows(&all, wanted)) {
             Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(error) if is_gone(&error) => {}
@@ -122,10 +131,10 @@ fn holds(proc: &Path, pid: u32, wanted: &OsStr, late: &dyn Fn() -> bool) -> io::
     Ok(false)
 }
 
-fn holds_itself(descriptors: &Path, wanted: &OsStr) -> io::Result<bool> {
-    for entry in fs::read_dir(descriptors)? {
-        match fs::read_link(entry?.path()) {
-            Ok(link) if link.as_os_str() == wanted => return Ok(true),
+fn shows(descriptors: &Descriptors, wanted: &OsStr) -> io::Result<bool> {
+    for name in &descriptors.names {
+        match descriptors.link(name) {
+            Ok(link) if link == wanted => return Ok(true),
             Ok(_) => {}
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(error),
@@ -135,15 +144,18 @@ fn holds_itself(descriptors: &Path, wanted: &OsStr) -> io::Result<bool> {
 }
 
 /// The executable and those of the ancestors, up to the border of the tenant; nothing if its own cannot be told.
-fn chain(proc: &Path, pid: u32, members: &BTreeSet<u32>) -> Vec<String> {
-    let Some(own) = process::executable(proc, pid) else { return Vec::new() };
+fn chain(proc: &Path, process: &Process, members: &BTreeSet<u32>) -> Vec<String> {
+    let Some(own) = process.executable() else { return Vec::new() };
     let mut all = vec![own];
-    let mut next = process::born(proc, pid).map(|born| born.parent);
-    while let Some(pid) = next.filter(|pid| members.contains(pid) && all.len() < ANCESTORS) {
-        let executable = process::executable(proc, pid);
-        let Some(born) = process::born(proc, pid) else { break };
-        all.extend(executable);
-        next = Some(born.parent);
+    let mut child = process.born();
+    for _ in 1..ANCESTORS {
+        let Some(born) = child.filter(|born| members.contains(&born.parent)) else { break };
+        let Ok(parent) = Process::open(proc, born.parent) else { break };
+        // A process that got the number of a parent that is gone is younger.
+        child = parent.born().filter(|its| its.started <= born.started);
+        if child.is_some() {
+            all.extend(parent.executable());
+        }
     }
     all
 }
@@ -179,6 +191,11 @@ mod tests {
         fs::metadata(format!("/proc/thread-self/fd/{}", listener.as_raw_fd())).unwrap().st_ino()
     }
 
+    fn list(group: &Path, processes: &str) {
+        let mut file = fs::File::create(group.join("cgroup.procs")).unwrap();
+        io::Write::write_all(&mut file, processes.as_bytes()).unwrap();
+    }
+
     #[test]
     fn whoever_holds_a_socket_in_the_tenants_groups_is_found() {
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -190,6 +207,34 @@ mod tests {
         drop(listener);
         assert!(holders(&tree, &acme, inode).unwrap().is_empty());
         assert!(holders(&tree, &TenantId::parse("other").unwrap(), inode).is_err());
+    }
+
+    #[test]
+    fn the_proxy_is_left_out_and_nobody_hides_under_its_name() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let acme = TenantId::parse("acme").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        for (group, seen) in [
+            ("tenant-egress@acme.service", 0),
+            ("tenant-egress@acme.service/below", 0),
+            ("tenant-net@acme.service", 0),
+            ("tenant@acme.service/tenant-egress@acme.service", 1),
+            ("tenant@acme.service/a/b/c", 1),
+            ("tenant-egress@beta.service", 1),
+        ] {
+            let groups = tempfile::tempdir().unwrap();
+            let mut at = groups.path().join("tenants.slice/tenants-acme.slice");
+            let own = at.join(group);
+            fs::create_dir_all(&own).unwrap();
+            list(&own, &format!("{}\n", std::process::id()));
+            list(&at, "");
+            for part in Path::new(group).parent().unwrap() {
+                at.push(part);
+                list(&at, "");
+            }
+            let tree = Tree { groups: groups.path().to_owned(), proc: "/proc".into() };
+            assert_eq!(holders(&tree, &acme, inode(&listener)).unwrap().len(), seen, "{group}");
+        }
     }
 
     #[test]
@@ -207,9 +252,10 @@ mod tests {
         });
         let inode = told.recv().unwrap();
         // The table of the first thread does not show it.
-        let first = Path::new("/proc").join(std::process::id().to_string()).join("fd");
-        let wanted = format!("socket:[{inode}]");
-        assert!(!holds_itself(&first, OsStr::new(&wanted)).unwrap());
+        let (own, wanted) = (std::process::id(), format!("socket:[{inode}]"));
+        let process = Process::open(Path::new("/proc"), own).unwrap();
+        let first = process.descriptors(&std::ffi::CString::new(own.to_string()).unwrap()).unwrap();
+        assert!(!shows(&first, OsStr::new(&wanted)).unwrap());
         assert_eq!(holders(&tree, &acme, inode).unwrap().len(), 1);
         drop(ends);
         thread.join().unwrap();

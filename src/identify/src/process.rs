@@ -1,23 +1,113 @@
 //! One process, as /proc tells of it.
 
-use std::fs;
+use std::ffi::{CString, OsString};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-/// Bytes of a file in /proc, at most.
+use nix::dir::Dir;
+use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
+use nix::libc::{S_IFMT, S_IFREG};
+use nix::sys::stat::{Mode, fstatat};
+
+/// Bytes of a file in /proc, at most, and those of most files there.
 const MOST: u64 = 64 << 10;
+const USUAL: usize = 4 << 10;
 
 /// What identifies a process for as long as the machine runs: its number alone is used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Born {
     pub(crate) parent: u32,
-    started: u64,
+    pub(crate) started: u64,
+}
+
+/// One process. What is read by this is never another one's under the same number: its directory in /proc ends with it.
+#[derive(Debug)]
+pub(crate) struct Process(OwnedFd);
+
+/// Descriptors of a thread.
+#[derive(Debug)]
+pub(crate) struct Descriptors {
+    directory: Dir,
+    /// Their numbers.
+    pub(crate) names: Vec<CString>,
+}
+
+impl Process {
+    pub(crate) fn open(proc: &Path, pid: u32) -> io::Result<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(Self(open(&proc.join(pid.to_string()), flags, Mode::empty())?))
+    }
+
+    /// Its threads.
+    pub(crate) fn threads(&self) -> io::Result<Vec<CString>> {
+        names(&mut Dir::openat(&self.0, "task", directory(), Mode::empty())?)
+    }
+
+    /// What a thread of it has open.
+    pub(crate) fn descriptors(&self, thread: &CString) -> io::Result<Descriptors> {
+        let path = [b"task/", thread.as_bytes(), b"/fd"].concat();
+        let mut directory = Dir::openat(&self.0, path.as_slice(), directory(), Mode::empty())?;
+        Ok(Descriptors { names: names(&mut directory)?, directory })
+    }
+
+    /// Parent and time of birth.
+    pub(crate) fn born(&self) -> Option<Born> {
+        let file = openat(&self.0, "stat", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+        parse(&text(File::from(file)).ok()?)
+    }
+
+    /// The executable, as a path in the cell: only of a regular file that root owns and nobody else writes.
+    pub(crate) fn executable(&self) -> Option<String> {
+        let file = fstatat(&self.0, "exe", AtFlags::empty()).ok()?;
+        let path = readlinkat(&self.0, "exe").ok()?.into_string().ok()?;
+        // Replaced by an upgrade while it runs.
+        let path = path.strip_suffix(" (deleted)").unwrap_or(&path);
+        trusted(file.st_mode & S_IFMT == S_IFREG, file.st_uid, file.st_mode)
+            .then(|| path.to_owned())
+            .filter(|path| path.starts_with('/'))
+    }
+}
+
+impl Descriptors {
+    /// What one of them leads to.
+    pub(crate) fn link(&self, name: &CString) -> io::Result<OsString> {
+        Ok(readlinkat(&self.directory, name.as_c_str())?)
+    }
+}
+
+fn directory() -> OFlag {
+    OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC
+}
+
+fn names(directory: &mut Dir) -> io::Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in directory.iter() {
+        let entry = entry?;
+        if !entry.file_name().to_bytes().starts_with(b".") {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    Ok(names)
 }
 
 pub(crate) fn read(path: &Path) -> io::Result<String> {
-    let mut text = Vec::new();
-    fs::File::open(path)?.take(MOST).read_to_end(&mut text)?;
+    text(File::open(path)?)
+}
+
+/// A file that may be longer than others.
+pub(crate) fn read_whole(path: &Path) -> io::Result<String> {
+    let mut text = String::with_capacity(USUAL);
+    // What a file of the kernel says of its own length is not worth two system calls.
+    File::open(path)?.take(u64::MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn text(file: File) -> io::Result<String> {
+    // With room for all of it: without, it would be read in many pieces.
+    let mut text = Vec::with_capacity(USUAL);
+    file.take(MOST).read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
@@ -39,18 +129,6 @@ pub(crate) fn uid(proc: &Path, pid: u32) -> Option<u32> {
     let status = read(&proc.join(pid.to_string()).join("status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
-}
-
-/// The executable, as a path in the cell: only of a regular file that root owns and nobody else writes.
-pub(crate) fn executable(proc: &Path, pid: u32) -> Option<String> {
-    let link = proc.join(pid.to_string()).join("exe");
-    let file = fs::metadata(&link).ok()?;
-    let path = fs::read_link(&link).ok()?.into_os_string().into_string().ok()?;
-    // Replaced by an upgrade while it runs.
-    let path = path.strip_suffix(" (deleted)").unwrap_or(&path);
-    trusted(file.is_file(), file.uid(), file.mode())
-        .then(|| path.to_owned())
-        .filter(|path| path.starts_with('/'))
 }
 
 fn trusted(is_file: bool, uid: u32, mode: u32) -> bool {

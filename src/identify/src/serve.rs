@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use listenfd::ListenFd;
 use model::{Exit, TenantId};
@@ -17,14 +17,19 @@ use crate::{Tree, holders, tenant_of};
 /// Milliseconds without a question, before the program ends.
 const IDLE: u16 = 60_000;
 /// Connections at once, of all tenants.
-const AT_ONCE: usize = 64;
-/// And of each. A proxy asks four questions at once; the seat of one that was answered is free only when its thread has seen that.
+const AT_ONCE: usize = 256;
+/// And of each. A proxy asks four questions at once, and keeps one connection; the seat of one that it closed is free only when its thread
+/// has seen that.
 const AT_ONCE_EACH: usize = 8;
-/// How long a connection may be silent, and bytes of a question.
-const SILENT: Duration = Duration::from_secs(5);
+/// How long a connection may be silent: less than a proxy waits for a seat. And bytes of a question.
+const SILENT: Duration = Duration::from_secs(1);
 const MOST: u64 = 64;
 /// Questions of one connection.
-const QUESTIONS: usize = 64;
+const QUESTIONS: usize = 4096;
+/// Bytes of a thread's stack.
+const STACK: usize = 256 << 10;
+/// Bytes that are read at once.
+const BUFFER: usize = 256;
 
 /// Runs until nobody asks any more.
 #[must_use]
@@ -82,12 +87,21 @@ impl Drop for Seat {
 
 fn serve(listener: &UnixListener) -> io::Result<()> {
     let busy = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::new(Mutex::new(Instant::now()));
+    let tree = Arc::new(Tree::host());
     listener.set_nonblocking(true)?;
     loop {
         let ready = poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], PollTimeout::from(IDLE));
         match ready {
-            Ok(0) if busy.load(Ordering::Acquire) == 0 => return Ok(()),
-            Ok(0) | Err(nix::Error::EINTR) => continue,
+            Ok(0) => {
+                // A connection that was kept may have ended just now.
+                let idle = asked.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+                if busy.load(Ordering::Acquire) == 0 && idle >= Duration::from_millis(IDLE.into()) {
+                    return Ok(());
+                }
+                continue;
+            }
+            Err(nix::Error::EINTR) => continue,
             Ok(_) => {}
             Err(error) => return Err(error.into()),
         }
@@ -101,24 +115,27 @@ fn serve(listener: &UnixListener) -> io::Result<()> {
             busy.fetch_sub(1, Ordering::AcqRel);
             continue;
         }
-        let done = Arc::clone(&busy);
-        std::thread::spawn(move || {
+        let (done, tree, asked) = (Arc::clone(&busy), Arc::clone(&tree), Arc::clone(&asked));
+        let begun = std::thread::Builder::new().stack_size(STACK).spawn(move || {
             // What is wrong with one is no news: anybody may connect.
-            answer_all(stream).ok();
+            answer_all(stream, &tree).ok();
+            *asked.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             done.fetch_sub(1, Ordering::AcqRel);
         });
+        if begun.is_err() {
+            busy.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
-fn answer_all(stream: UnixStream) -> io::Result<()> {
+fn answer_all(stream: UnixStream, tree: &Tree) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(SILENT))?;
     stream.set_write_timeout(Some(SILENT))?;
     let tenant = tenant_of(&stream).map_err(io::Error::other)?;
     let Some(_seat) = Seat::take(&tenant) else { return Ok(()) };
-    let tree = Tree::host();
     let mut out = stream.try_clone()?;
-    let mut input = BufReader::new(stream);
+    let mut input = BufReader::with_capacity(BUFFER, stream);
     for _ in 0..QUESTIONS {
         let mut line = String::new();
         if (&mut input).take(MOST).read_line(&mut line)? == 0 {
@@ -127,7 +144,7 @@ fn answer_all(stream: UnixStream) -> io::Result<()> {
         let Some(inode) = question(&line) else {
             return Err(io::Error::other(format!("the proxy of {tenant} asks what is no question")));
         };
-        let mut answer = match holders(&tree, &tenant, inode) {
+        let mut answer = match holders(tree, &tenant, inode) {
             Ok(holders) => serde_json::json!({ "holders": holders }),
             Err(error) => serde_json::json!({ "error": error.to_string() }),
         }
