@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """What the egress proxy costs, as root on a booted host: processor time of the proxy alone. The world is a namespace behind a veth, with nginx as the server of all. A tenant's programs are led to
 the proxy inside their namespace; HAProxy listens in it, too (`namespace`); nginx, which cannot, has a namespace of its own with a veth, and a load of its own in it."""
-import json, pathlib, re, socket, statistics, struct, subprocess, sys, threading, time
+import json, os, pathlib, re, socket, statistics, struct, subprocess, sys, threading, time
 
 from measure import Failed, bench, eventually, progress, promises, run
 
 TENANT, NEIGHBOUR, WORLD, PEER = "alpha", "beta", "t-world", "t-nginx"
-PLAIN, LOOKED, NAMED = "pass.example.com", "rest.example.com", "named.example.com"
+PLAIN, KEPT, LOOKED, NAMED = "pass.example.com", "kept.example.com", "rest.example.com", "named.example.com"
 HOST, SERVER = "93.184.216.1", "93.184.216.34"
 FILE_MIB, CLIENTS = 256, 32
 WORK = pathlib.Path("/run/bench-egress")
@@ -14,6 +14,7 @@ UID = json.loads(pathlib.Path(f"/var/lib/tenantd/compiled/{TENANT}/confinement.j
 POLICY = f"""version: 1
 network_policies:
   plain: {{ endpoints: [ {{ host: {PLAIN}, port: 443 }} ] }}
+  kept: {{ endpoints: [ {{ host: {KEPT}, port: 443 }} ] }}
   looked: {{ endpoints: [ {{ host: {LOOKED}, port: 443, protocol: rest, access: full }} ] }}
   named:
     endpoints: [ {{ host: {NAMED}, port: 443 }} ]
@@ -50,7 +51,7 @@ def link(space, host, inside):
 
 def certificates():
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=bench", "-keyout", f"{WORK}/ca.key", "-out", f"{WORK}/ca.crt")
-    names = ",".join(f"DNS:{name}" for name in (PLAIN, LOOKED, NAMED))
+    names = ",".join(f"DNS:{name}" for name in (PLAIN, KEPT, LOOKED, NAMED))
     run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=server", "-keyout", f"{WORK}/key.pem", "-out", f"{WORK}/csr")
     (WORK / "ext").write_text(f"subjectAltName={names}\n")
     run("openssl", "x509", "-req", "-in", f"{WORK}/csr", "-CA", f"{WORK}/ca.crt", "-CAkey", f"{WORK}/ca.key", "-CAcreateserial", "-days", "2", "-extfile", f"{WORK}/ext", "-out", f"{WORK}/cert.pem")
@@ -159,6 +160,56 @@ def refusals(count=2000):
     return (tick(proxy()) - before) / count * 1e6
 
 
+HELD = """
+import socket, ssl, sys, time
+host, address, trusted = sys.argv[1:]
+context = ssl.create_default_context(cafile=trusted)
+with context.wrap_socket(socket.create_connection((address, 443)), server_hostname=host) as link:
+    print("open", flush=True)
+    try:
+        while link.recv(65536): pass
+    except OSError:
+        pass
+    print(time.time(), flush=True)
+"""
+
+
+def held(host):
+    """A connection that is open; its program says when it ends."""
+    program = subprocess.Popen(words_as_tenant("python3", "-c", HELD, host, SERVER, f"{WORK}/ca.crt"), stdout=subprocess.PIPE, text=True)
+    if program.stdout.readline() != "open\n":
+        raise Failed(f"no connection to {host}")
+    return program
+
+
+def reloads(count=10):
+    """Milliseconds from the moment at which the policy is replaced by one without a host until the connection to it is cut."""
+    file = pathlib.Path(f"/var/lib/tenantd/egress/{TENANT}/egress.json")
+    text, was, took = file.read_text(), file.stat(), []
+
+    def replace(by):
+        new = file.with_name("egress.new")
+        new.write_text(by)
+        os.chown(new, was.st_uid, was.st_gid)
+        new.chmod(was.st_mode & 0o777)
+        new.rename(file)
+
+    kept = held(KEPT)
+    for _ in range(count):
+        program = held(PLAIN)
+        begun = time.time()
+        replace(text.replace(PLAIN, "past.example.com"))
+        took.append((float(program.stdout.readline()) - begun) * 1e3)
+        program.wait()
+        replace(text)
+        time.sleep(0.2)
+    if kept.poll() is not None:
+        raise Failed("a connection that stays allowed was cut")
+    kept.kill()
+    kept.wait()
+    return took
+
+
 def memory():
     """KiB of memory: what is the proxy's alone while a neighbour's runs, too, and what it shares with it: the program, which is there once however many run."""
     code = "import socket; socket.create_connection(('127.0.0.1', 3128))"
@@ -220,6 +271,7 @@ def measured(seconds):
             if said != "hello, world!":
                 raise Failed(f"{name}: {said}")
         resolve(NAMED)
+        resolve(KEPT)
         curl = ["curl", "-sS", "--fail", "-o", "/dev/null", "--cacert", f"{WORK}/ca.crt"]
         own = words_as_tenant(*curl, "--resolve", f"{PLAIN}:443:{SERVER}", f"https://{PLAIN}/large")
         peer = words_as_tenant(*curl, "--connect-to", f"{PLAIN}:443:127.0.0.1:4431", f"https://{PLAIN}/large")
@@ -232,7 +284,9 @@ def measured(seconds):
         looked = [(requests(proxy, None, f"https://{LOOKED}/small", seconds, f"--connect-to={SERVER}:443"),
                    requests(lambda: below(children[1].pid), PEER, f"https://{LOOKED}/small", seconds, "--connect-to=127.0.0.1:443")) for _ in range(3)]
         progress("refusals")
-        return passed, waits, looked, [refusals() for _ in range(3)], memory()
+        refused = [refusals() for _ in range(3)]
+        progress("changes of the policy")
+        return passed, waits, looked, refused, reloads(), memory()
     finally:
         for child in children:
             child.terminate()
@@ -240,7 +294,7 @@ def measured(seconds):
 
 def main(seconds):
     prepare()
-    passed, waits, looked, refused, memory = measured(seconds)
+    passed, waits, looked, refused, changed, memory = measured(seconds)
     middle = statistics.median
     speed, cost = middle(a[0] / b[0] for a, b in passed), middle(a[1] / b[1] for a, b in passed)
     added, identified = middle(own - peer for own, peer, _ in waits), middle(named - own for own, _, named in waits)
@@ -255,6 +309,7 @@ def main(seconds):
         ("Requests that are looked at, a processor second: at least 0.8 times nginx ending TLS on both sides", 0.8, terminated, f"{terminated:.2f} times"),
         ("A refused CONNECT: at most 100 µs of processor time", middle(refused), 100, f"{middle(refused):.0f} µs, connection included"),
         ("Which program opened a connection: at most 100 µs", identified, 100, f"{identified:.0f} µs"),
+        ("A change of the policy cuts what it forbids, and nothing else, within 50 ms", middle(changed), 50, f"{middle(changed):.0f} ms, at most {max(changed):.0f} of {len(changed)}"),
         ("Memory of an active proxy that is its own: at most 6 MiB", memory[0] / 1024, 6, f"{memory[0] / 1024:.1f} MiB, and {memory[1] / 1024:.1f} MiB of programs that it shares with others, as a neighbour's proxy ran, too"),
     ])
 

@@ -44,6 +44,8 @@ impl Notice {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::Write as _;
     use std::time::Duration;
 
     use super::*;
@@ -52,12 +54,12 @@ mod tests {
     async fn a_file_that_is_replaced_is_told() {
         let directory = tempfile::tempdir().unwrap();
         let (file, new) = (directory.path().join("file"), directory.path().join("new"));
-        std::fs::write(&file, "before").unwrap();
+        File::create(&file).unwrap();
         let notice = Notice::of(directory.path()).unwrap();
         let quiet = tokio::time::timeout(Duration::from_millis(50), notice.changed()).await;
         assert!(quiet.is_err(), "nothing has happened");
         for text in ["one", "two"] {
-            std::fs::write(&new, text).unwrap();
+            File::create(&new).unwrap().write_all(text.as_bytes()).unwrap();
             std::fs::rename(&new, &file).unwrap();
             // What happened at once is told at once.
             tokio::time::timeout(Duration::from_secs(10), notice.changed()).await.unwrap().unwrap();
