@@ -67,10 +67,10 @@ proptest! {
             0 => new,
             1 | 2 => without(&old, take.index(8)),
             3 => [old.as_str(), &new.replacen("version: 1\n", "", 1).lines().skip_while(|line| !line.starts_with("  p")).map(|line| line.replacen("  p", "  q", 1) + "\n").collect::<String>()].concat(),
-            4 => old.replacen("\"/a/**\"", "\"/a/b/**\"", 1).replacen("enforcement: audit", "enforcement: enforce", 1),
+            4 => old.replacen("\"/a/**\"", "\"/a/b/**\"", 1).replacen("enforcement: audit", "enforcement: enforce", 1).replacen("max_body_bytes: 200", "max_body_bytes: 50", 1).replacen("strict_tool_names: false", "strict_tool_names: true", 1),
             5 => allowing_more(&old),
             6 => old.replacen("enforcement: enforce", "enforcement: audit", 1),
-            _ => old.replacen("\"*\"", "GET", 1).replacen("443, 80", "443", 1).replacen("ask: true", "ask: false", 1),
+            _ => old.replacen("\"*\"", "GET", 1).replacen("443, 80", "443", 1).replacen("ask: true", "ask: false", 1).replacen("max_body_bytes: 100", "max_body_bytes: 200", 1),
         };
         let (before, after) = (policy(&[&old]), policy(&[&new]));
         let widenings = policy::widens(&before, &after);
@@ -98,10 +98,8 @@ proptest! {
 fn allowing_more(text: &str) -> String {
     let begin = text.match_indices("deny_rules: [{").next().map(|(at, found)| (at, at + found.len()));
     let Some((begin, inside)) = begin else { return text.to_owned() };
-    let end = text[inside..]
-        .find("], allow_encoded")
-        .or_else(|| text[inside..].find("] }"))
-        .map_or(text.len(), |at| inside + at);
+    let ends = ["], allow_encoded", "] }"].map(|end| text[inside..].find(end));
+    let end = ends.into_iter().flatten().min().map_or(text.len(), |at| inside + at);
     format!("{}deny_rules: [{}", &text[..begin], &text[end..])
 }
 

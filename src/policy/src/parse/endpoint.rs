@@ -1,6 +1,7 @@
 //! Endpoints.
 
-use super::rules::{every_request, rules_of};
+use super::calls::{self, Options};
+use super::rules::{self, every_request};
 use crate::document::{Endpoint, Enforcement, Hosts, Inspection, PathSelector, Protocol, Rule};
 use crate::fields::{Fields, Unenforced, number_of};
 use crate::problem::{Mark, Problems, shown};
@@ -20,11 +21,8 @@ const ENDPOINT: Unenforced = &[
     ("persisted_queries", GRAPHQL),
     ("graphql_persisted_queries", GRAPHQL),
     ("graphql_max_body_bytes", GRAPHQL),
-    ("mcp", "MCP messages are not looked into; take it out, and allow the server's path with protocol: rest"),
-    (
-        "json_rpc",
-        "JSON-RPC messages are not looked into; take it out, and allow the path with protocol: rest",
-    ),
+    ("mcp", "it is of protocol: mcp"),
+    ("json_rpc", "it is of protocol: json-rpc"),
 ];
 
 /// The fields of an endpoint that are about requests, before it is known what they mean together.
@@ -36,6 +34,7 @@ struct Requests<'n> {
     access: Option<(Mark, &'n str)>,
     rules: Option<(Mark, Vec<Rule>)>,
     deny_rules: Option<(Mark, Vec<Rule>)>,
+    calls: Option<Options>,
 }
 
 pub(super) fn endpoint(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) -> Option<Endpoint> {
@@ -60,14 +59,18 @@ pub(super) fn endpoint(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) 
     let allow_encoded_slash = flag("allow_encoded_slash", &mut fields, problems);
     let request_body_credential_rewrite = flag("request_body_credential_rewrite", &mut fields, problems);
     let websocket_credential_rewrite = flag("websocket_credential_rewrite", &mut fields, problems);
+    let protocol = fields.text("protocol", problems);
+    let calls = protocol.and_then(|(_, word)| calls::protocol(word));
+    let calls = calls.map(|protocol| calls::options(protocol, &mut fields, problems));
     let requests = Requests {
-        protocol: fields.text("protocol", problems),
+        protocol,
         tls: fields.text("tls", problems),
         enforcement: enforcement(&mut fields, problems),
         path: fields.text("path", problems),
         access: fields.text("access", problems),
-        rules: rules_of(&mut fields, "rules", problems),
-        deny_rules: rules_of(&mut fields, "deny_rules", problems),
+        rules: rules_of(&mut fields, "rules", calls, problems),
+        deny_rules: rules_of(&mut fields, "deny_rules", calls, problems),
+        calls,
     };
     fields.finish(ENDPOINT, problems);
     let inspection = inspection(node.mark, requests, problems);
@@ -77,6 +80,17 @@ pub(super) fn endpoint(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) 
             node.mark,
             "allow_encoded_slash and the credential rewrites have no effect without a protocol: add \"protocol: rest\"",
         );
+    }
+    if calls.is_some() {
+        if request_body_credential_rewrite || websocket_credential_rewrite {
+            problems.add(
+                node.mark,
+                "the credential rewrites are not for calls, which go on as they were decided: take them out",
+            );
+        }
+        if host == Some(HostPattern::Anywhere) {
+            problems.add(node.mark, "an endpoint whose calls are looked at has a host");
+        }
     }
     ports.sort_unstable();
     ports.dedup();
@@ -90,6 +104,18 @@ pub(super) fn endpoint(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) 
         websocket_credential_rewrite,
         inspection,
     })
+}
+
+fn rules_of(
+    fields: &mut Fields<'_>,
+    name: &str,
+    calls: Option<Options>,
+    problems: &mut Problems<'_>,
+) -> Option<(Mark, Vec<Rule>)> {
+    match calls {
+        Some(options) => calls::rules_of(fields, name, options, problems),
+        None => rules::rules_of(fields, name, problems),
+    }
 }
 
 fn blocks(fields: &mut Fields<'_>, problems: &mut Problems<'_>) -> Vec<Cidr> {
@@ -223,7 +249,9 @@ fn inspection(mark: Mark, requests: Requests<'_>, problems: &mut Problems<'_>) -
         }
         Some((_, "rest")) => Protocol::Rest,
         Some((_, "websocket")) => Protocol::Websocket,
-        Some((mark, other @ ("graphql" | "sql" | "mcp" | "json-rpc"))) => {
+        Some((_, "mcp")) => Protocol::Mcp,
+        Some((_, "json-rpc")) => Protocol::JsonRpc,
+        Some((mark, other @ ("graphql" | "sql"))) => {
             problems.add(
                 mark,
                 format!("protocol: {other} is not enforced here: use rest with the paths that are needed"),
@@ -231,7 +259,10 @@ fn inspection(mark: Mark, requests: Requests<'_>, problems: &mut Problems<'_>) -
             return None;
         }
         Some((mark, other)) => {
-            problems.add(mark, format!("protocol is rest, websocket or tcp, not {}", shown(other)));
+            problems.add(
+                mark,
+                format!("protocol is rest, websocket, mcp, json-rpc or tcp, not {}", shown(other)),
+            );
             return None;
         }
     };
@@ -245,11 +276,15 @@ fn inspection(mark: Mark, requests: Requests<'_>, problems: &mut Problems<'_>) -
         );
     }
     let path = requests.path.map_or(Some(PathSelector::All), |(mark, text)| selector(mark, text, problems));
-    let allow = allowed(mark, requests.access, requests.rules, protocol, problems)?;
     let deny = requests.deny_rules.map(|(_, rules)| rules).unwrap_or_default();
-    super::rules::check_methods(&allow, &deny, protocol, problems);
+    let allow = match (requests.calls, requests.access) {
+        (Some(options), None) => calls::allowed(mark, options, requests.rules, &deny, problems)?,
+        _ => allowed(mark, requests.access, requests.rules, protocol, problems)?,
+    };
+    rules::check_methods(&allow, &deny, protocol, problems);
     let enforcement = requests.enforcement.map_or(Enforcement::Enforce, |(_, enforcement)| enforcement);
-    Some(Inspection { protocol, path: path?, enforcement, allow, deny })
+    let calls = requests.calls.map(|options| options.limits);
+    Some(Inspection { protocol, path: path?, enforcement, allow, deny, calls })
 }
 
 /// What an inspected endpoint allows, by `access` or by `rules`.
@@ -265,7 +300,7 @@ fn allowed(
             problems.add(mark, "access and rules exclude each other: keep one");
             None
         }
-        (Some((mark, access)), None) => Some(super::rules::preset(mark, access, protocol, problems)),
+        (Some((mark, access)), None) => Some(rules::preset(mark, access, protocol, problems)),
         (None, Some((mark, rules))) => {
             if rules.is_empty() {
                 problems.add(
