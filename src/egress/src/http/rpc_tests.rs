@@ -1,0 +1,117 @@
+use super::*;
+
+fn calls(body: &str) -> Result<Vec<(Option<String>, Option<String>)>, &'static str> {
+    read(body.as_bytes()).map(|said| said.calls.into_iter().map(|call| (call.method, call.tool)).collect())
+}
+
+fn named(method: &str, tool: Option<&str>) -> (Option<String>, Option<String>) {
+    (Some(method.to_owned()), tool.map(str::to_owned))
+}
+
+#[test]
+fn messages_are_what_they_say() {
+    for (body, wanted) in [
+        (r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, vec![named("tools/list", None)]),
+        (r#" {"method":"ping","id":"a","jsonrpc":"2.0","params":{}} "#, vec![named("ping", None)]),
+        (
+            r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+            vec![named("notifications/initialized", None)],
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a b","arguments":{"name":"x","Name":[1]}}}"#,
+            vec![named("tools/call", Some("a b"))],
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"m\u0065thod":"tools\/call","params":{"n\u0061me":"\u0061"}}"#,
+            vec![named("tools/call", Some("a"))],
+        ),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"sum","params":[1,2.5,-3,1e3]}"#, vec![named("sum", None)]),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":["a"]}"#, vec![named("tools/call", None)]),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"own","params":{"Name":1,"name":2}}"#, vec![named("own", None)]),
+        (r#"{"jsonrpc":"2.0","id":7,"result":null}"#, vec![(None, None)]),
+        (r#"{"jsonrpc":"2.0","id":7,"error":{"code":-1,"message":"no"}}"#, vec![(None, None)]),
+        (
+            r#"[{"jsonrpc":"2.0","id":1,"method":"a"},{"jsonrpc":"2.0","method":"b"},{"jsonrpc":"2.0","id":2,"result":1}]"#,
+            vec![named("a", None), named("b", None), (None, None)],
+        ),
+    ] {
+        assert_eq!(calls(body), Ok(wanted), "{body}");
+    }
+    let said = read(br#"[{"jsonrpc":"2.0","id":1,"method":"a"},{"jsonrpc":"2.0","id":"x\"","method":"b"},{"jsonrpc":"2.0","id":2,"result":1}]"#);
+    assert_eq!(
+        said.map(|said| (said.ids, said.batch)),
+        Ok((vec!["1".to_owned(), r#""x\"""#.to_owned()], true))
+    );
+}
+
+#[test]
+fn what_two_servers_could_read_in_two_ways_is_no_message() {
+    let rpc = |rest: &str| format!(r#"{{"jsonrpc":"2.0","id":1,{rest}}}"#);
+    let deep = rpc(&format!(r#""method":"a","params":{}1{}"#, "[".repeat(70), "]".repeat(70)));
+    let deeper = rpc(&format!(r#""method":"a","params":{}"#, "[".repeat(60_000)));
+    let many = format!("[{}]", vec![rpc(r#""method":"a""#); 65].join(","));
+    let long = rpc(&format!(r#""method":"{}""#, "a".repeat(257)));
+    for body in [
+        rpc(r#""method":"tools/list","method":"tools/call""#),
+        rpc(r#""method":"tools/list","m\u0065thod":"tools/call""#),
+        rpc(r#""method":"tools/list","Method":"tools/call""#),
+        rpc(r#""method":"tools/list","METHOD":"tools/call""#),
+        rpc(r#""method":"tools/list","extra":1"#),
+        rpc(r#""method":"tools/call","params":{"name":"a","name":"b"}"#),
+        rpc(r#""method":"tools/call","params":{"name":"a","n\u0061me":"b"}"#),
+        rpc(r#""method":"tools/call","params":{"name":"a","Name":"b"}"#),
+        rpc(r#""method":"tools/call","params":{"NAME":"b"}"#),
+        rpc(r#""method":"tools/call","params":{"name":["a"]}"#),
+        rpc(r#""method":"tools/call","params":{"name":null}"#),
+        rpc(r#""method":"tools/call","params":{"name":""}"#),
+        rpc(r#""method":"tools/call","params":{"name":"a\u0000b"}"#),
+        rpc(r#""method":"tools/call","params":{"name":"a"},"params":{"name":"b"}"#),
+        rpc(r#""method":"a","params":{"x":{"y":1,"y":2}}"#),
+        rpc(r#""method":"a","params":"x""#),
+        rpc(r#""method":"a","params":null"#),
+        rpc(r#""method":"a","result":1"#),
+        rpc(r#""method":"a\n""#),
+        rpc(r#""method":" a""#),
+        rpc(r#""method":"é""#),
+        rpc(r#""method":"""#),
+        rpc(r#""method":["a"]"#),
+        rpc(r#""method":null"#),
+        rpc(r#""method":"\ud800""#),
+        rpc(r#""result":1,"error":{}"#),
+        rpc(r#""error":1"#),
+        rpc(r#""x":1"#),
+        r#"{"jsonrpc":"2.0","result":1}"#.to_owned(),
+        r#"{"jsonrpc":"2.0","id":{},"method":"a"}"#.to_owned(),
+        r#"{"jsonrpc":"2.0","id":true,"method":"a"}"#.to_owned(),
+        r#"{"jsonrpc":"1.0","id":1,"method":"a"}"#.to_owned(),
+        r#"{"jsonrpc":2.0,"id":1,"method":"a"}"#.to_owned(),
+        r#"{"id":1,"method":"a"}"#.to_owned(),
+        format!("\u{feff}{}", rpc(r#""method":"a""#)),
+        format!("{} {}", rpc(r#""method":"a""#), rpc(r#""method":"b""#)),
+        format!("{},", rpc(r#""method":"a""#)),
+        format!("{}\0", rpc(r#""method":"a""#)),
+        format!("/**/{}", rpc(r#""method":"a""#)),
+        format!("[{},]", rpc(r#""method":"a""#)),
+        format!("[[{}]]", rpc(r#""method":"a""#)),
+        format!("[{},1]", rpc(r#""method":"a""#)),
+        "[]".to_owned(),
+        "{}".to_owned(),
+        "\"a\"".to_owned(),
+        String::new(),
+        "{'jsonrpc':'2.0','id':1,'method':'a'}".to_owned(),
+        rpc(r#""method":"a","params":{"x":NaN}"#),
+        deep,
+        deeper,
+        many,
+        long,
+    ] {
+        assert!(read(body.as_bytes()).is_err(), "{}", body.get(..200).unwrap_or(&body));
+    }
+    let text = rpc(r#""method":"a""#);
+    for broken in
+        [text.encode_utf16().flat_map(u16::to_le_bytes).collect(), [text.as_bytes(), b"\xff"].concat()]
+    {
+        assert!(read(&broken).is_err());
+    }
+    assert!(read(text.as_bytes()).is_ok(), "the others differ from this one");
+}
