@@ -38,7 +38,7 @@ const KNOWN: [&str; 22] = [
 pub struct Call {
     /// Its method; nothing: it answers a request of the server's.
     pub method: Option<String>,
-    /// `name` among its parameters, where that is a text: the tool that `tools/call` calls.
+    /// The tool that `tools/call` calls: `name` among its parameters.
     pub tool: Option<String>,
 }
 
@@ -64,6 +64,11 @@ pub struct Calls<'a> {
 }
 
 impl<'a> Content<'a> {
+    /// These calls in a short body, or none.
+    pub fn of(list: &'a [Call]) -> Self {
+        if list.is_empty() { Content::None } else { Content::Calls(Calls { list, bytes: 0 }) }
+    }
+
     /// The messages, each by itself; none where there are none to be seen.
     pub(crate) fn each(self) -> impl Iterator<Item = Content<'a>> {
         let (list, bytes) = match self {
