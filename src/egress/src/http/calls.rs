@@ -1,7 +1,7 @@
 //! Requests whose calls are looked at: the body is read before any of it goes on, and what was decided is what goes on.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRAILER};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
@@ -64,6 +64,7 @@ pub(super) async fn read(
     };
     if !front.is_empty() {
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from(front.len()));
+        head.headers.remove(TRAILER);
     }
     Ok(Request::from_parts(head, body::full(front)))
 }

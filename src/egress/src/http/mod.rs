@@ -28,3 +28,5 @@ pub use upstream::Upstream;
 
 #[cfg(test)]
 mod messages_tests;
+#[cfg(test)]
+mod rpc_tests;

@@ -186,7 +186,3 @@ impl<'de> Visitor<'de> for Strict {
         Ok(())
     }
 }
-
-#[cfg(test)]
-#[path = "rpc_tests.rs"]
-mod tests;

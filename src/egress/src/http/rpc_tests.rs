@@ -1,4 +1,11 @@
-use super::*;
+//! Bodies are read as every server reads them, or not at all.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::fuzz_rpc;
+use super::rpc::read;
 
 fn calls(body: &str) -> Result<Vec<(Option<String>, Option<String>)>, &'static str> {
     read(body.as_bytes()).map(|said| said.calls.into_iter().map(|call| (call.method, call.tool)).collect())
@@ -114,4 +121,53 @@ fn what_two_servers_could_read_in_two_ways_is_no_message() {
         assert!(read(&broken).is_err());
     }
     assert!(read(text.as_bytes()).is_ok(), "the others differ from this one");
+}
+
+/// The members of an object: names in spellings that readers take for one another, each perhaps more than once.
+fn object(names: Vec<&'static str>, value: BoxedStrategy<String>) -> BoxedStrategy<String> {
+    let members = prop::collection::vec((select(names), value), 0..6);
+    let text = |members: Vec<(&str, String)>| {
+        let members: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    members.prop_map(text).boxed()
+}
+
+fn message() -> BoxedStrategy<String> {
+    let values = vec!["\"2.0\"", "1", "null", "\"tools/call\"", "\"a\"", "\"\\u0061\"", "[]", "\"A\""];
+    let plain = select(values).prop_map(str::to_owned).boxed();
+    let names = vec!["name", "Name", "n\\u0061me", "arguments", "x"];
+    let value = prop_oneof![3 => plain.clone(), 1 => object(names.clone(), plain.clone())].boxed();
+    let params = object(names, value.clone());
+    let extra =
+        object(vec!["method", "Method", "m\\u0065thod", "params", "PARAMS", "id", "result", "error"], value);
+    let call = (select(vec!["tools/call", "tools\\/call", "a"]), params, extra, any::<bool>());
+    call.prop_map(|(method, params, extra, some)| {
+        let extra =
+            if some && extra.len() > 2 { format!(",{}", &extra[1..extra.len() - 1]) } else { String::new() };
+        format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{params}{extra}}}")
+    })
+    .boxed()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn what_is_read_is_what_every_reader_sees(messages in prop::collection::vec(message(), 1..3), batch in any::<bool>()) {
+        let body = if batch { format!("[{}]", messages.join(",")) } else { messages[0].clone() };
+        fuzz_rpc(body.as_bytes());
+    }
+}
+
+#[test]
+fn such_messages_are_read_and_refused() {
+    use proptest::strategy::ValueTree as _;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut read_at_all = [0, 0];
+    for _ in 0..1000 {
+        let body = message().new_tree(&mut runner).unwrap().current();
+        read_at_all[usize::from(read(body.as_bytes()).is_ok())] += 1;
+    }
+    assert!(read_at_all.iter().all(|count| *count > 50), "{read_at_all:?}");
 }
