@@ -59,19 +59,8 @@ pub(super) fn endpoint(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) 
     let allow_encoded_slash = flag("allow_encoded_slash", &mut fields, problems);
     let request_body_credential_rewrite = flag("request_body_credential_rewrite", &mut fields, problems);
     let websocket_credential_rewrite = flag("websocket_credential_rewrite", &mut fields, problems);
-    let protocol = fields.text("protocol", problems);
-    let calls = protocol.and_then(|(_, word)| calls::protocol(word));
-    let calls = calls.map(|protocol| calls::options(protocol, &mut fields, problems));
-    let requests = Requests {
-        protocol,
-        tls: fields.text("tls", problems),
-        enforcement: enforcement(&mut fields, problems),
-        path: fields.text("path", problems),
-        access: fields.text("access", problems),
-        rules: rules_of(&mut fields, "rules", calls, problems),
-        deny_rules: rules_of(&mut fields, "deny_rules", calls, problems),
-        calls,
-    };
+    let requests = requests_of(&mut fields, problems);
+    let calls = requests.calls;
     fields.finish(ENDPOINT, problems);
     let inspection = inspection(node.mark, requests, problems);
     let rewrites = allow_encoded_slash || request_body_credential_rewrite || websocket_credential_rewrite;
@@ -82,15 +71,12 @@ pub(super) fn endpoint(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) 
         );
     }
     if calls.is_some() {
-        if request_body_credential_rewrite || websocket_credential_rewrite {
-            problems.add(
-                node.mark,
-                "the credential rewrites are not for calls, which go on as they were decided: take them out",
-            );
-        }
-        if host == Some(HostPattern::Anywhere) {
-            problems.add(node.mark, "an endpoint whose calls are looked at has a host");
-        }
+        suits_calls(
+            node.mark,
+            host.as_ref(),
+            request_body_credential_rewrite || websocket_credential_rewrite,
+            problems,
+        );
     }
     ports.sort_unstable();
     ports.dedup();
@@ -104,6 +90,35 @@ pub(super) fn endpoint(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) 
         websocket_credential_rewrite,
         inspection,
     })
+}
+
+fn requests_of<'n>(fields: &mut Fields<'n>, problems: &mut Problems<'_>) -> Requests<'n> {
+    let protocol = fields.text("protocol", problems);
+    let calls = protocol.and_then(|(_, word)| calls::protocol(word));
+    let calls = calls.map(|protocol| calls::options(protocol, fields, problems));
+    Requests {
+        protocol,
+        tls: fields.text("tls", problems),
+        enforcement: enforcement(fields, problems),
+        path: fields.text("path", problems),
+        access: fields.text("access", problems),
+        rules: rules_of(fields, "rules", calls, problems),
+        deny_rules: rules_of(fields, "deny_rules", calls, problems),
+        calls,
+    }
+}
+
+/// What an endpoint whose calls are looked at cannot have.
+fn suits_calls(mark: Mark, host: Option<&HostPattern>, rewrites: bool, problems: &mut Problems<'_>) {
+    if rewrites {
+        problems.add(
+            mark,
+            "the credential rewrites are not for calls, which go on as they were decided: take them out",
+        );
+    }
+    if host == Some(&HostPattern::Anywhere) {
+        problems.add(mark, "an endpoint whose calls are looked at has a host");
+    }
 }
 
 fn rules_of(
@@ -242,9 +257,39 @@ fn inspection(mark: Mark, requests: Requests<'_>, problems: &mut Problems<'_>) -
             None
         }
     };
+    let protocol = protocol(&requests, problems)?;
+    if let Some(mark) = skip {
+        problems.add(mark, "tls: skip hides the requests that protocol asks to see: take one of them out");
+    }
+    if requests.enforcement.is_none() {
+        problems.notice(
+            mark,
+            "enforcement is left out and read as enforce (OpenShell reads audit): say which is meant",
+        );
+    }
+    if requests.calls.is_some() && requests.path.is_none() {
+        problems.notice(
+            mark,
+            "without path this endpoint is about every request to its host: give the path of the server",
+        );
+    }
+    let path = requests.path.map_or(Some(PathSelector::All), |(mark, text)| selector(mark, text, problems));
+    let deny = requests.deny_rules.map(|(_, rules)| rules).unwrap_or_default();
+    let allow = match (requests.calls, requests.access) {
+        (Some(options), None) => calls::allowed(mark, options, requests.rules, &deny, problems)?,
+        _ => allowed(mark, requests.access, requests.rules, protocol, problems)?,
+    };
+    rules::check_methods(&allow, &deny, protocol, problems);
+    let enforcement = requests.enforcement.map_or(Enforcement::Enforce, |(_, enforcement)| enforcement);
+    let calls = requests.calls.map(|options| options.limits);
+    Some(Inspection { protocol, path: path?, enforcement, allow, deny, calls })
+}
+
+/// What is spoken, if requests are looked at.
+fn protocol(requests: &Requests<'_>, problems: &mut Problems<'_>) -> Option<Protocol> {
     let protocol = match requests.protocol {
         None | Some((_, "tcp")) => {
-            without_inspection(&requests, problems);
+            without_inspection(requests, problems);
             return None;
         }
         Some((_, "rest")) => Protocol::Rest,
@@ -266,25 +311,7 @@ fn inspection(mark: Mark, requests: Requests<'_>, problems: &mut Problems<'_>) -
             return None;
         }
     };
-    if let Some(mark) = skip {
-        problems.add(mark, "tls: skip hides the requests that protocol asks to see: take one of them out");
-    }
-    if requests.enforcement.is_none() {
-        problems.notice(
-            mark,
-            "enforcement is left out and read as enforce (OpenShell reads audit): say which is meant",
-        );
-    }
-    let path = requests.path.map_or(Some(PathSelector::All), |(mark, text)| selector(mark, text, problems));
-    let deny = requests.deny_rules.map(|(_, rules)| rules).unwrap_or_default();
-    let allow = match (requests.calls, requests.access) {
-        (Some(options), None) => calls::allowed(mark, options, requests.rules, &deny, problems)?,
-        _ => allowed(mark, requests.access, requests.rules, protocol, problems)?,
-    };
-    rules::check_methods(&allow, &deny, protocol, problems);
-    let enforcement = requests.enforcement.map_or(Enforcement::Enforce, |(_, enforcement)| enforcement);
-    let calls = requests.calls.map(|options| options.limits);
-    Some(Inspection { protocol, path: path?, enforcement, allow, deny, calls })
+    Some(protocol)
 }
 
 /// What an inspected endpoint allows, by `access` or by `rules`.
