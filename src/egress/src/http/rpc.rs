@@ -9,6 +9,7 @@ use std::fmt;
 use policy::Call;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 /// Values inside values, at most.
@@ -37,8 +38,8 @@ pub(super) fn read(body: &[u8]) -> Result<Said, &'static str> {
     let mut strict = serde_json::Deserializer::from_str(text);
     // What is wrong with it is said without its own words.
     Strict(DEEPEST).deserialize(&mut strict).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => "a name stands in it twice, or it is nested too deeply",
-        _ => "it is not JSON",
+        Category::Data => "a name stands in it twice, or it is nested too deeply",
+        Category::Io | Category::Syntax | Category::Eof => "it is not JSON",
     })?;
     strict.end().map_err(|_| "it is not JSON alone")?;
     let batch = text.trim_start().starts_with('[');
