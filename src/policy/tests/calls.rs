@@ -279,7 +279,8 @@ fn calls_tools_bodies_and_names_widen() {
     };
     assert!(proven(&strict(true), &strict(false)).1.starts_with("tools/call x y in"));
     let denies = |deny: &str| mcp(&format!("mcp: {{ allow_all_known_mcp_methods: true }}{deny}"));
-    let (_, example) = proven(&denies(", deny_rules: [{ tool: send_email }]"), &denies(""));
+    let (what, example) = proven(&denies(", deny_rules: [{ tool: send_email }]"), &denies(""));
+    assert_eq!(what, "mcp.example.com:443, any method of MCP by any program is allowed");
     assert!(example.starts_with("tools/call send_email in"), "{example}");
     // Looking at requests only is less than looking at calls.
     let rest = of(&endpoint(

@@ -113,7 +113,9 @@ pub(super) fn may_deny(denies: &Inspection, deny: &Rule, allows: &Inspection, al
         || deny.method == allow.method;
     let calls = match (&deny.call, &allow.call) {
         (Some(deny), Some(allow)) => deny.may_overlap(allow),
-        (None, _) | (_, None) => true,
+        // Where calls are looked at, a rule without one is about requests without a body.
+        (Some(_), None) => allows.calls.is_none(),
+        (None, _) => true,
     };
     methods && calls && deny.path.may_overlap(&allow.path)
 }

@@ -158,6 +158,32 @@ pub fn document() -> impl Strategy<Value = String> {
     })
 }
 
+/// The text of a document about calls at one place, so that two of them meet.
+pub fn calls_document() -> impl Strategy<Value = String> {
+    prop::collection::vec(calls(), 1..3).prop_map(|endpoints| {
+        let list =
+            endpoints.iter().map(|rest| format!("      - {{ host: a.example.com, port: 443{rest} }}\n"));
+        format!("version: 1\nnetwork_policies:\n  p0:\n    endpoints:\n{}", list.collect::<String>())
+    })
+}
+
+/// Calls there.
+pub fn asked_calls() -> impl Strategy<Value = Asked> {
+    (said(), select(vec!["/a", "/a", "/a/b"]), select(vec!["POST", "POST", "POST", "GET"])).prop_map(
+        |(content, path, method)| Asked {
+            host: Host::parse("a.example.com").unwrap(),
+            port: 443,
+            address: None,
+            binary: "/usr/bin/node",
+            kind: Kind::Request,
+            method,
+            target: Some(Target::parse(path).unwrap()),
+            content,
+            now: 0,
+        },
+    )
+}
+
 /// One of two policies: `text` at the level of a tenant.
 pub fn policy(texts: &[&str]) -> Policy {
     let layer = |text: &&str| Layer {
