@@ -109,7 +109,7 @@ async fn a_body_that_its_head_tells_otherwise_goes_nowhere() {
         "Content-Type: application/json\r\nMcp-Method: tools/call\r\nMcp-Name: search\r\n",
     ] {
         assert!(say(&world, &post(fields, &body)).await.ends_with("ok"), "{fields}");
-        assert_eq!(bodies(&seen), [body.clone()]);
+        assert_eq!(bodies(&seen), [body.as_str()]);
     }
 }
 
@@ -135,7 +135,7 @@ async fn a_body_in_pieces_is_decided_as_a_whole_and_goes_on_as_one() {
     let two = format!("{CHUNKED}{}{}", chunks(&[&body], "0\r\n\r\n"), post(JSON, &tool(2, "other")));
     let said = say(&world, &two).await;
     assert!(said.contains("\r\n\r\nok") && said.contains("-32003"), "{said}");
-    assert_eq!(bodies(&seen), [body.clone()]);
+    assert_eq!(bodies(&seen), [body.as_str()]);
     // Chunks that sum up to more than is read.
     let many = vec!["          "; 250];
     let said = say(&world, &format!("{CHUNKED}{}", chunks(&many, "0\r\n\r\n"))).await;
