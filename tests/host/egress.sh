@@ -28,6 +28,8 @@ network_policies:
       - { host: api.example.com, port: 443, protocol: rest, enforcement: enforce,
           rules: [{ allow: { method: GET, path: "/v1/**" } }, { allow: { method: POST, path: "/v1/items/*" } }] }
       - { host: sse.example.com, port: 443, protocol: rest, enforcement: enforce, access: read-only }
+      - { host: api.example.com, port: 443, path: /mcp, protocol: mcp, enforcement: enforce,
+          rules: [{ allow: { method: initialize } }, { allow: { method: tools/call, tool: search } }] }
 '''
 TOML
 }
@@ -192,6 +194,18 @@ test_rules_decide_about_method_and_path() {
     assert_match "$(direct alpha https://api.example.com/v2)" 'api\.example\.com'
     nothing_reaches api.example.com direct alpha -X PUT -d x https://api.example.com/v1/things
     assert_match "$(direct alpha -d 'body of it' https://api.example.com/v1/items/7)" '"body": "body of it"'
+}
+
+test_rules_decide_about_the_tools_of_an_mcp_server() {
+    assert_eq "$(mcp "$(calls search)" | json 'it["body"]')" "$(calls search)"
+    nothing_reaches api.example.com mcp "$(calls send_email)"
+    assert_match "$(mcp "$(calls send_email)")" '"id":4.*-32003.*do not allow tools/call send_email'
+    nothing_reaches api.example.com mcp "[$(calls search),$(calls send_email)]"
+    assert_eq "$(code mcp '{"jsonrpc":"2.0","id":1,"method":"initialize","m\u0065thod":"tools/list"}')" 403
+    assert_eq "$(code mcp "$(calls search)" -H 'Content-Encoding: gzip')" 403
+    assert_eq "$(code direct alpha -H 'Accept: text/event-stream' https://api.example.com/mcp)" 200
+    assert_eq "$(code direct alpha -X PUT -d '{}' https://api.example.com/mcp)" 403
+    assert_match "$(tenantctl egress explain alpha api.example.com POST /mcp --call tools/call --tool other)" 'is denied'
 }
 
 test_a_server_that_cannot_prove_its_name_is_not_spoken_to() {

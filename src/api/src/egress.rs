@@ -223,6 +223,12 @@ pub struct EgressQuestion {
     pub path: Option<String>,
     /// Whether it asks to become a WebSocket.
     pub upgrade: bool,
+    /// Method of the call in its body.
+    #[serde(default)]
+    pub call: Option<String>,
+    /// Tool of that call.
+    #[serde(default)]
+    pub tool: Option<String>,
 }
 
 /// What the policy decides, and why.

@@ -48,6 +48,7 @@ impl Events {
             PORT = place.port,
             BINARY = ruling.binary.as_deref().unwrap_or_default(),
             METHOD = seen.map_or("", |seen| seen.exchange.method),
+            CALL = ruling.call.as_deref().unwrap_or_default(),
             RULE = ruling.rule.as_deref().unwrap_or_default(),
             "{decision} {}:{}{}",
             place.host,

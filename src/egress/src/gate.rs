@@ -56,6 +56,10 @@ pub struct Ruling {
     pub rewrites_bodies: bool,
     /// And in messages on a WebSocket.
     pub rewrites_messages: bool,
+    /// Whether the endpoint looks at calls.
+    pub looks_at_calls: bool,
+    /// The call that was decided about.
+    pub call: Option<String>,
     /// The program whose decision it is.
     pub binary: Option<String>,
 }
@@ -194,6 +198,8 @@ fn own(decision: Decision<'_>, binary: Option<&String>) -> Ruling {
         messages: inspection.is_some_and(|inspection| inspection.protocol == Protocol::Websocket),
         rewrites_bodies: decision.entry.is_some_and(|entry| entry.endpoint.request_body_credential_rewrite),
         rewrites_messages: decision.entry.is_some_and(|entry| entry.endpoint.websocket_credential_rewrite),
+        looks_at_calls: inspection.is_some_and(|inspection| inspection.calls.is_some()),
+        call: decision.call.map(ToString::to_string),
         binary: binary.cloned(),
     }
 }
@@ -219,7 +225,10 @@ impl Proxy {
         let event = |decision| Event { decision, place, seen: seen.as_ref(), ruling: &ruling };
         let subject =
             Subject { snapshot: &snapshot, programs: who.known(), place, address, seen: seen.as_ref() };
-        self.learn(&subject, &ruling);
+        // A rule that is learned is about a method and path: it would be for every call.
+        if !ruling.looks_at_calls {
+            self.learn(&subject, &ruling);
+        }
         let admitted = match ruling.verdict {
             Verdict::Allow | Verdict::Inspect => {
                 granted.seen(ruling.verdict);
@@ -281,6 +290,30 @@ impl Proxy {
         }
     }
 
+    /// How long the body of a request may be for its calls to be looked at; nothing: nobody looks at them. An endpoint does that for every
+    /// program or for some, and more than one may hold the connection.
+    pub(crate) async fn reads_calls(
+        &self,
+        who: &Who,
+        place: &Place,
+        address: Option<IpAddr>,
+        exchange: Exchange<'_>,
+    ) -> Option<usize> {
+        let address = address.filter(|address| !stands_in(*address));
+        let snapshot = self.live.now()?;
+        // Who cannot be told is not admitted.
+        let programs = who.programs(self, &snapshot, &place.host).await.ok()?;
+        let reads = |binaries: &[&str]| {
+            let (host, port, now, exchange) = (&place.host, place.port, unix_now(), Some(exchange));
+            snapshot.policy.reads_calls(&Request { host, port, address, binaries, exchange, now })
+        };
+        let each = programs.iter().map(|paths| {
+            let all: Vec<&str> = paths.iter().map(String::as_str).collect();
+            reads(&all)
+        });
+        each.flatten().max().or_else(|| if programs.is_empty() { reads(&[]) } else { None })
+    }
+
     /// Whether what was admitted may still go on under the newest policy.
     pub async fn still(
         &self,
@@ -328,12 +361,16 @@ impl Proxy {
 
 fn sentence(place: &Place, ruling: &Ruling) -> String {
     let Place { host, port } = place;
+    let this = ruling.call.as_deref().unwrap_or("this request");
     match ruling.reason {
         Reason::Unlisted | Reason::Listed | Reason::Audited => {
             format!("no rule of this tenant's policy allows {host}:{port}")
         }
-        Reason::DenyRule => format!("a rule of this tenant's policy denies this at {host}:{port}"),
-        Reason::NoRule => format!("the rules for {host}:{port} do not allow this request"),
+        Reason::DenyRule => {
+            let this = ruling.call.as_deref().unwrap_or("this");
+            format!("a rule of this tenant's policy denies {this} at {host}:{port}")
+        }
+        Reason::NoRule => format!("the rules for {host}:{port} do not allow {this}"),
         Reason::EncodedSlash => format!("{host}:{port} takes no encoded slash in paths"),
         Reason::Address(Reach::Public) => {
             format!("{host}:{port} is not at one of the addresses listed for it")

@@ -39,7 +39,7 @@ fn a_decision_takes_fewer_than_twenty() {
     let place = Place { host: Host::parse("a77.example.com").unwrap(), port: 443 };
     let programs = [vec!["/usr/bin/curl".to_owned(), "/usr/bin/node".to_owned()]];
     let target = Target::parse("/v1/things?x=1").unwrap();
-    let exchange = Some(Exchange { kind: Kind::Request, method: "GET", target: &target });
+    let exchange = Some(Exchange::new(Kind::Request, "GET", &target));
     let address = Some([93, 184, 215, 14].into());
     let mut ruling = None;
     let counted = allocation_counter::measure(|| {

@@ -25,7 +25,7 @@ use tenant_egress::{dns, fuzz, head, hello, http, inference, secrets};
 
 type Act = fn(&[u8]);
 
-const TARGETS: [(&str, Act); 12] = [
+const TARGETS: [(&str, Act); 13] = [
     ("client_hello", proxy::client_hello),
     ("connect_line", fuzz::connect_line),
     ("dns", fuzz::dns),
@@ -38,6 +38,7 @@ const TARGETS: [(&str, Act); 12] = [
     ("watched", secrets::fuzz_watched),
     ("echoes", http::fuzz_echoes),
     ("texts", http::fuzz_texts),
+    ("rpc", http::fuzz_rpc),
 ];
 
 fn corpus(target: &str) -> PathBuf {
@@ -121,6 +122,22 @@ fn bless() {
             "placeholder",
             "encoded",
             "a=tenantd%3Asecret%3aapi-key&b=%74enantd:secret:x+y&c=openshell%3aresolve:env%3AX",
+        ),
+        (
+            "rpc",
+            "seed",
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","arguments":{"q":[1,-2.5e3,null]}}}"#,
+        ),
+        (
+            "rpc",
+            "batch",
+            r#"[{"jsonrpc":"2.0","m\u0065thod":"notifications/initialized"}, {"jsonrpc":"2.0","id":"a","result":true},
+{"jsonrpc":"2.0","id":null,"error":{"code":-1,"message":"no"}},{"jsonrpc":"2.0","id":0,"method":"sum","params":[1]}]"#,
+        ),
+        (
+            "rpc",
+            "twice",
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","Method":"tools/call","params":{"name":"a","Name":"b"}}"#,
         ),
         (
             "watched",

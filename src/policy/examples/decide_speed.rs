@@ -27,7 +27,7 @@ fn main() {
         let name = hosts.get(n % policies).unwrap();
         let (host, target) = (Host::parse(name).unwrap(), Target::parse("/v1/items/42?page=2").unwrap());
         let method = if n % 5 == 4 { "DELETE" } else { "GET" };
-        let exchange = Some(Exchange { kind: Kind::Request, method, target: &target });
+        let exchange = Some(Exchange::new(Kind::Request, method, &target));
         let binaries = &["/usr/bin/node", "/usr/bin/tenant-exec"];
         let request = Request { host: &host, port: 443, address: None, binaries, exchange, now: 1 };
         policy.decide(&request).verdict

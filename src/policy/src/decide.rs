@@ -8,9 +8,10 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::document::{Endpoint, Enforcement, Inspection, Protocol, Rule, Unlisted};
+use crate::document::{Endpoint, Enforcement, Inspection, Rule, Unlisted};
+use crate::matching::{allowing, denying};
 use crate::merge::{Entry, Policy};
-use crate::{Host, HostPattern, Reach, Target, address};
+use crate::{Call, Content, Host, HostPattern, Reach, Target, address};
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,15 @@ pub struct Exchange<'a> {
     pub method: &'a str,
     /// Path and query; of a message, those of the upgrade.
     pub target: &'a Target,
+    /// The body of a request.
+    pub content: Content<'a>,
+}
+
+impl<'a> Exchange<'a> {
+    /// A request without a body, an upgrade or a message.
+    pub fn new(kind: Kind, method: &'a str, target: &'a Target) -> Self {
+        Self { kind, method, target, content: Content::None }
+    }
 }
 
 /// Kinds of requests.
@@ -99,6 +109,8 @@ pub struct Decision<'p> {
     pub rule: Option<&'p Rule>,
     /// A deny rule that only audits, broken by a request that goes on.
     pub broken: Option<&'p Rule>,
+    /// The call that was decided about, the first of several that are decided so.
+    pub call: Option<&'p Call>,
 }
 
 /// The first of what was found, by place in the policy.
@@ -111,7 +123,7 @@ struct Found<'p> {
     inspected: First<'p>,
     connects: First<'p>,
     /// Of the endpoints whose `path` is narrowest.
-    specificity: Option<usize>,
+    rank: Option<(usize, bool)>,
     narrow: Narrow<'p>,
     /// Of entries that inspect nothing.
     plain: Narrow<'p>,
@@ -136,11 +148,19 @@ fn keep<'p>(first: &mut First<'p>, index: usize, entry: &'p Entry, rule: Option<
 }
 
 impl Policy {
-    /// Decides.
+    /// Decides. Of several calls in one body each has to be allowed: the one that is refused most decides.
     ///
     /// Cost: one hash look-up for the host and one for each of its labels, then the entries found for it; an entry costs the
     /// comparison of a port, the patterns of its binaries and those of its rules.
     pub fn decide<'p>(&'p self, request: &Request<'p>) -> Decision<'p> {
+        let each = request.exchange.into_iter().flat_map(|exchange| {
+            exchange.content.each().map(move |content| Exchange { content, ..exchange })
+        });
+        let decided = each.map(|exchange| self.decide_one(&Request { exchange: Some(exchange), ..*request }));
+        decided.min_by_key(|decision| decision.verdict).unwrap_or_else(|| self.decide_one(request))
+    }
+
+    fn decide_one<'p>(&'p self, request: &Request<'p>) -> Decision<'p> {
         let mut found = Found::default();
         let mut request = *request;
         if let Host::Address(address) = request.host {
@@ -176,12 +196,12 @@ impl Policy {
         if !inspection.path.matches(exchange.target.path()) {
             return;
         }
-        let specificity = inspection.path.specificity();
-        if found.specificity.is_some_and(|known| specificity < known) {
+        let rank = inspection.rank();
+        if found.rank.is_some_and(|known| rank < known) {
             return;
         }
-        if found.specificity.is_none_or(|known| specificity > known) {
-            (found.specificity, found.narrow) = (Some(specificity), Narrow::default());
+        if found.rank.is_none_or(|known| rank > known) {
+            (found.rank, found.narrow) = (Some(rank), Narrow::default());
         }
         let narrow = &mut found.narrow;
         match inspection.enforcement {
@@ -201,6 +221,17 @@ impl Policy {
         } else if refused.is_some() {
             grant(narrow, index, entry, None, refused);
         }
+    }
+
+    /// How long a body may be for its calls to be looked at, by the endpoint that takes most; nothing: no endpoint is about this request
+    /// and looks at calls.
+    pub fn reads_calls(&self, request: &Request<'_>) -> Option<usize> {
+        let exchange = request.exchange.as_ref()?;
+        let about =
+            |inspection: &&Inspection| exchange.target.readings().any(|path| inspection.path.matches(path));
+        let applying = self.candidates(request.host).filter(|(_, entry)| applies(entry, request));
+        let inspections = applying.filter_map(|(_, entry)| entry.endpoint.inspection.as_ref()).filter(about);
+        inspections.filter_map(|inspection| inspection.calls.map(|calls| calls.most)).max()
     }
 
     /// Whether some entry about this host takes this address for it.
@@ -239,14 +270,16 @@ impl Policy {
         }
     }
 
-    fn weigh<'p>(&self, request: &Request<'_>, found: &Found<'p>) -> Decision<'p> {
+    fn weigh<'p>(&self, request: &Request<'p>, found: &Found<'p>) -> Decision<'p> {
         let broken = found.broken.and_then(|(_, _, rule)| rule);
+        let call = request.exchange.and_then(|exchange| exchange.content.first());
         let made = |verdict, reason, first: First<'p>| Decision {
             verdict,
             reason,
             entry: first.map(|(_, entry, _)| entry),
             rule: first.and_then(|(.., rule)| rule),
             broken,
+            call,
         };
         if found.denied.is_some() {
             return made(Verdict::Deny, Reason::DenyRule, found.denied);
@@ -324,41 +357,4 @@ pub(crate) fn applies(entry: &Entry, request: &Request<'_>) -> bool {
         && endpoint.ports.contains(&request.port)
         && entry.terms.expires.is_none_or(|end| request.now < end)
         && entry.binaries.match_any(request.binaries)
-}
-
-/// The first rule of the endpoint that allows the request.
-fn allowing<'p>(inspection: &'p Inspection, exchange: &Exchange<'_>) -> Option<&'p Rule> {
-    inspection.allow.iter().find(|rule| {
-        covers_method(rule, inspection.protocol, exchange)
-            && rule.path.matches(exchange.target.path())
-            && rule.query.iter().all(|(name, globs)| {
-                let mut values = exchange.target.values(name).peekable();
-                values.peek().is_some() && values.all(|value| globs.iter().any(|glob| glob.matches(value)))
-            })
-    })
-}
-
-/// The first rule of the endpoint that refuses the request, in any reading of its path.
-pub(crate) fn denying<'p>(inspection: &'p Inspection, exchange: &Exchange<'_>) -> Option<&'p Rule> {
-    let about = exchange.target.readings().any(|path| inspection.path.matches(path));
-    inspection.deny.iter().filter(|_| about).find(|rule| denies(rule, inspection.protocol, exchange))
-}
-
-/// Whether the rule refuses the request: of a repeated parameter one value is enough.
-fn denies(rule: &Rule, protocol: Protocol, exchange: &Exchange<'_>) -> bool {
-    covers_method(rule, protocol, exchange)
-        && exchange.target.readings().any(|path| rule.path.matches(path))
-        && rule.query.iter().all(|(name, globs)| {
-            exchange.target.values(name).any(|value| globs.iter().any(|glob| glob.matches(value)))
-        })
-}
-
-fn covers_method(rule: &Rule, protocol: Protocol, exchange: &Exchange<'_>) -> bool {
-    let named = |method: &str| rule.method.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(method));
-    match (protocol, exchange.kind) {
-        (Protocol::Rest, Kind::Request | Kind::Upgrade) => named(exchange.method),
-        (Protocol::Websocket, Kind::Upgrade) => named("GET"),
-        (Protocol::Websocket, Kind::Message) => named("WEBSOCKET_TEXT"),
-        (Protocol::Rest, Kind::Message) | (Protocol::Websocket, Kind::Request) => false,
-    }
 }

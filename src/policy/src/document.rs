@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::{Mark, Problem, Problems, Refused};
-use crate::{Cidr, Glob, Host, HostPattern, parse, yaml};
+use crate::{CallLimits, CallPattern, Cidr, Glob, Host, HostPattern, parse, yaml};
 
 /// A document.
 #[derive(Clone, Debug)]
@@ -159,6 +159,8 @@ pub struct Inspection {
     pub allow: Vec<Rule>,
     /// What is not, whoever allows it.
     pub deny: Vec<Rule>,
+    /// Where calls are looked at: which are taken at all.
+    pub calls: Option<CallLimits>,
 }
 
 /// Protocols whose requests are looked at.
@@ -169,6 +171,10 @@ pub enum Protocol {
     Rest,
     /// The upgrade to a WebSocket, and the text messages that the client sends on it.
     Websocket,
+    /// Calls of JSON-RPC, in the bodies of POST.
+    JsonRpc,
+    /// Calls of the Model Context Protocol over HTTP, and its streams of events.
+    Mcp,
 }
 
 /// What happens to a request that breaks the rules of its endpoint.
@@ -203,6 +209,8 @@ pub struct Rule {
     pub path: Glob,
     /// Parameters of the query: name, and the patterns one of which a value has to match.
     pub query: Vec<(String, Vec<Glob>)>,
+    /// Where calls are looked at: the call; nothing: a request without any.
+    pub call: Option<CallPattern>,
 }
 
 /// Hosts that presets take from this machine's own configuration (`host_of: npm-registry`), so that mirrors work and none is
@@ -227,6 +235,13 @@ impl Document {
             None => return Err(Refused(notices)),
         }
         document.ok_or(Refused(Vec::new()))
+    }
+}
+
+impl Inspection {
+    /// What decides among endpoints about one request: the narrowest path, and of equal ones those that look at calls.
+    pub fn rank(&self) -> (usize, bool) {
+        (self.path.specificity(), self.calls.is_some())
     }
 }
 

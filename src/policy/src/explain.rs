@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::decide::{Reason, Request, Verdict, applies};
+use crate::decide::{Decision, Reason, Request, Verdict, applies};
 use crate::document::{Binaries, Rule, Unlisted};
 use crate::merge::{Entry, Origin, Policy};
-use crate::{HostPattern, Reach};
+use crate::{Call, HostPattern, Reach};
 
 /// What was decided, why, and what else was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -71,11 +71,11 @@ impl Policy {
         Explanation {
             verdict: decision.verdict,
             reason: decision.reason,
-            sentence: format!("{} {}: {why}", subject(request), word(decision.verdict)),
+            sentence: format!("{} {}: {why}", subject_of(request, &decision), word(decision.verdict)),
             origin: decided.cloned(),
             rule_line: decision.rule.map(|rule: &Rule| rule.mark.line),
             others: others.into_iter().map(|(_, other)| other).collect(),
-            remedy: remedy(decision.verdict, decision.reason, request),
+            remedy: remedy(&decision, request),
         }
     }
 }
@@ -85,6 +85,14 @@ fn subject(request: &Request<'_>) -> String {
     match &request.exchange {
         Some(exchange) => format!("{} {target}{}", exchange.method, exchange.target.path()),
         None => target,
+    }
+}
+
+/// The request, and the call in it that decided.
+fn subject_of(request: &Request<'_>, decision: &Decision<'_>) -> String {
+    match decision.call {
+        Some(call) => format!("{call} by {}", subject(request)),
+        None => subject(request),
     }
 }
 
@@ -160,15 +168,19 @@ fn binaries(wanted: &Binaries, asked: &[&str]) -> String {
     })
 }
 
-fn remedy(verdict: Verdict, reason: Reason, request: &Request<'_>) -> Option<String> {
-    if verdict != Verdict::Deny {
+fn remedy(decision: &Decision<'_>, request: &Request<'_>) -> Option<String> {
+    if decision.verdict != Verdict::Deny {
         return None;
     }
-    let text = match reason {
+    let inspection = decision.entry.and_then(|entry| entry.endpoint.inspection.as_ref());
+    let text = match decision.reason {
         Reason::Unlisted => format!(
             "to allow it, add an endpoint with host {} and port {} to the tenant's document",
             request.host, request.port
         ),
+        Reason::NoRule if inspection.is_some_and(|inspection| inspection.calls.is_some()) => {
+            no_rule_for_calls(decision.call)
+        }
         Reason::NoRule => "to allow it, add a rule with this method and path to the endpoint".to_owned(),
         Reason::EncodedSlash => "to allow it, set allow_encoded_slash: true on the endpoint".to_owned(),
         Reason::Address(Reach::Listed(_) | Reach::Public) => {
@@ -178,4 +190,20 @@ fn remedy(verdict: Verdict, reason: Reason, request: &Request<'_>) -> Option<Str
         Reason::Address(Reach::Never(_)) | Reason::Listed | Reason::Audited => return None,
     };
     Some(text)
+}
+
+fn no_rule_for_calls(call: Option<&Call>) -> String {
+    match call {
+        Some(Call { method: Some(_), .. }) => {
+            "to allow it, add a rule with this method, and this tool if it names one, to the endpoint"
+                .to_owned()
+        }
+        Some(Call { method: None, .. }) => {
+            "protocol: json-rpc has no answers to the server; mcp has".to_owned()
+        }
+        None => {
+            "the endpoint decides by the calls in the body: ask about one with --call METHOD and --tool NAME"
+                .to_owned()
+        }
+    }
 }

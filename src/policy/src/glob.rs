@@ -86,6 +86,18 @@ impl Glob {
         Ok(Glob { text: text.to_owned(), separator, steps, literal })
     }
 
+    /// The one that matches this text alone.
+    pub(crate) fn literal(text: &str, separator: char) -> Glob {
+        let steps = text.chars().map(Step::Char).collect();
+        Glob { text: text.to_owned(), separator, steps, literal: true }
+    }
+
+    /// The one that matches every path.
+    pub(crate) fn every_path() -> Glob {
+        let steps = vec![Step::Char('/'), Step::Any];
+        Glob { text: "/**".to_owned(), separator: '/', steps, literal: false }
+    }
+
     /// As written.
     pub fn as_str(&self) -> &str {
         &self.text

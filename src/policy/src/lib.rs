@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod calls;
 mod compiled;
 mod decide;
 mod document;
@@ -20,6 +21,7 @@ mod glob;
 mod host;
 mod inference;
 mod learn;
+mod matching;
 mod merge;
 mod parse;
 mod path;
@@ -30,6 +32,7 @@ mod widen;
 mod yaml;
 
 pub use address::{Cidr, Reach, carried, reach};
+pub use calls::{Call, CallLimits, CallMethod, CallPattern, Calls, Content};
 pub use compiled::{APPROVALS, CompileError, compile, known_hosts};
 pub use decide::{Decision, Exchange, Kind, Reason, Request, Verdict};
 pub use document::{

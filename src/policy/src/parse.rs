@@ -1,9 +1,12 @@
 //! From a tree to a document: its sections, and the entries of `network_policies`.
 
+mod calls;
 mod endpoint;
 mod rules;
 
-use crate::document::{Binaries, Document, Hosts, NetworkPolicy, Preset, Risk, Startup, Terms, Unlisted};
+use crate::document::{
+    Binaries, Document, Endpoint, Hosts, NetworkPolicy, Preset, Risk, Startup, Terms, Unlisted,
+};
 use crate::fields::{Fields, Unenforced, number_of, text_of};
 use crate::problem::{Mark, Problems, shown};
 use crate::yaml::{Node, Value};
@@ -208,6 +211,15 @@ fn policy(entry: &crate::yaml::Entry, hosts: &Hosts, problems: &mut Problems<'_>
     };
     let terms = fields.take("x-tenantd").map(|entry| terms(&entry.value, problems)).unwrap_or_default();
     fields.finish(&[], problems);
+    let looks_at_calls = |endpoint: &Endpoint| {
+        endpoint.inspection.as_ref().is_some_and(|inspection| inspection.calls.is_some())
+    };
+    if let Some(endpoint) = endpoints.iter().find(|endpoint| terms.ask && looks_at_calls(endpoint)) {
+        problems.add(
+            endpoint.mark,
+            "calls are not asked about, as an answer is for a method and path: take \"ask: true\" out of this policy",
+        );
+    }
     Some(NetworkPolicy { key, name, mark: entry.mark, endpoints, binaries, terms })
 }
 

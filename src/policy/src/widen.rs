@@ -152,7 +152,7 @@ fn covered(before: &[Entry], after: &[Entry], own: &Entry, piece: &Scope<'_>, gr
         }
     };
     let Some(had) = &own.endpoint.inspection else { return false };
-    let narrowest = inspected().all(|(_, other)| other.path.specificity() <= had.path.specificity());
+    let narrowest = inspected().all(|(_, other)| other.rank() <= had.rank());
     let slashes = !slash || inspected().all(|(other, _)| other.endpoint.allow_encoded_slash);
     if !narrowest || !slashes || !selector_covers(&had.path, selector) {
         return false;
@@ -171,7 +171,8 @@ fn covered(before: &[Entry], after: &[Entry], own: &Entry, piece: &Scope<'_>, gr
         && inspected().all(|(_, other)| other.enforcement == Enforcement::Audit);
     match grant {
         Grant::Rule(wanted, rule) => {
-            audits || had.protocol == wanted.protocol && had.allow.iter().any(|own| rule_covers(own, rule))
+            let limits = had.protocol == wanted.protocol && cover::limits_cover(had, wanted);
+            audits || limits && had.allow.iter().any(|own| rule_covers(own, rule))
         }
         Grant::Plain | Grant::Audit(_) => audits,
     }
@@ -181,9 +182,10 @@ fn report(change: Change<'_>, entry: &Entry, piece: &Scope<'_>, grant: Grant<'_>
     let port = piece.port;
     let target = match grant {
         Grant::Plain => String::new(),
-        Grant::Rule(_, rule) => {
-            format!(", {} {}", rule.method.as_deref().unwrap_or("any method"), rule.path)
-        }
+        Grant::Rule(_, rule) => match &rule.call {
+            Some(call) => format!(", {call}"),
+            None => format!(", {} {}", rule.method.as_deref().unwrap_or("any method"), rule.path),
+        },
         Grant::Audit(_) => ", any request (audit)".to_owned(),
     };
     let who = piece.binary.map_or_else(|| "any program".to_owned(), |glob| glob.as_str().to_owned());

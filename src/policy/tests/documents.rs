@@ -106,7 +106,7 @@ network_policies:
 /// Fields of an endpoint, and what is said of them.
 const ENDPOINTS: &[(&str, &str)] = &[
     ("host: a.example.com, port: 443, protocol: graphql, access: full", "protocol: graphql is not enforced"),
-    ("host: a.example.com, port: 443, protocol: mcp", "protocol: mcp is not enforced"),
+    ("host: a.example.com, port: 443, protocol: sql", "protocol: sql is not enforced"),
     ("host: a.example.com, port: 443, mcp: {}", "mcp is not enforced"),
     ("host: a.example.com, port: 443, credential_signing: sigv4", "credential_signing is not enforced"),
     ("host: a.example.com, port: 443, prot: rest", "no field \"prot\""),

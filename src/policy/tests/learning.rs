@@ -25,7 +25,7 @@ fn seen(host: &str, exchange: Option<(Kind, &str, &str)>) -> Observed {
 fn decide(policy: &Policy, one: &Observed) -> Verdict {
     let target = one.exchange.as_ref().map(|(_, _, path)| Target::parse(path).unwrap());
     let exchange = one.exchange.as_ref().zip(target.as_ref());
-    let exchange = exchange.map(|((kind, method, _), target)| Exchange { kind: *kind, method, target });
+    let exchange = exchange.map(|((kind, method, _), target)| Exchange::new(*kind, method, target));
     let binaries = [one.binary.as_str()];
     let request = Request {
         host: &one.host,

@@ -11,7 +11,7 @@ mod worlds;
 
 use policy::{Document, Hosts, Layer, Level, Policy, Verdict};
 use proptest::prelude::*;
-use worlds::{asked, document, policy};
+use worlds::{asked, asked_calls, calls_document, document, policy};
 
 fn at(level: Level, text: &str) -> Layer {
     Layer { level, document: Document::parse("world", text, &Hosts::Unknown).unwrap() }
@@ -67,14 +67,35 @@ proptest! {
             0 => new,
             1 | 2 => without(&old, take.index(8)),
             3 => [old.as_str(), &new.replacen("version: 1\n", "", 1).lines().skip_while(|line| !line.starts_with("  p")).map(|line| line.replacen("  p", "  q", 1) + "\n").collect::<String>()].concat(),
-            4 => old.replacen("\"/a/**\"", "\"/a/b/**\"", 1).replacen("enforcement: audit", "enforcement: enforce", 1),
+            4 => old.replacen("\"/a/**\"", "\"/a/b/**\"", 1).replacen("enforcement: audit", "enforcement: enforce", 1).replacen("max_body_bytes: 200", "max_body_bytes: 50", 1).replacen("strict_tool_names: false", "strict_tool_names: true", 1),
             5 => allowing_more(&old),
             6 => old.replacen("enforcement: enforce", "enforcement: audit", 1),
-            _ => old.replacen("\"*\"", "GET", 1).replacen("443, 80", "443", 1).replacen("ask: true", "ask: false", 1),
+            _ => old.replacen("\"*\"", "GET", 1).replacen("443, 80", "443", 1).replacen("ask: true", "ask: false", 1).replacen("max_body_bytes: 100", "max_body_bytes: 200", 1),
         };
         let (before, after) = (policy(&[&old]), policy(&[&new]));
         let widenings = policy::widens(&before, &after);
         for question in questions.iter().filter(|question| question.is_request()) {
+            let (was, is) = question.with(|request| (before.decide(request).verdict, after.decide(request).verdict));
+            prop_assert!(is <= was || !widenings.is_empty(), "{:?}\n{}\n{}", question, old, new);
+        }
+        prop_assert!(policy::widens(&before, &before).is_empty());
+    }
+
+    /// The same of calls alone, at one place: a few words, so that rules meet.
+    #[test]
+    fn calls_that_are_newly_allowed_are_a_widening(
+        old in calls_document(), other in calls_document(), change in 0..5usize, questions in prop::collection::vec(asked_calls(), 48),
+    ) {
+        let new = match change {
+            0 => other,
+            1 => allowing_more(&old),
+            2 => without(&old, 0),
+            3 => old.replacen("max_body_bytes: 100", "max_body_bytes: 200", 1).replacen("allow_all_known_mcp_methods: false", "allow_all_known_mcp_methods: true", 1),
+            _ => old.replacen("/a/**", "/a", 1).replacen("method: x/y", "method: ping", 1).replacen("enforcement: audit", "enforcement: enforce", 1),
+        };
+        let (before, after) = (policy(&[&old]), policy(&[&new]));
+        let widenings = policy::widens(&before, &after);
+        for question in &questions {
             let (was, is) = question.with(|request| (before.decide(request).verdict, after.decide(request).verdict));
             prop_assert!(is <= was || !widenings.is_empty(), "{:?}\n{}\n{}", question, old, new);
         }
@@ -98,10 +119,8 @@ proptest! {
 fn allowing_more(text: &str) -> String {
     let begin = text.match_indices("deny_rules: [{").next().map(|(at, found)| (at, at + found.len()));
     let Some((begin, inside)) = begin else { return text.to_owned() };
-    let end = text[inside..]
-        .find("], allow_encoded")
-        .or_else(|| text[inside..].find("] }"))
-        .map_or(text.len(), |at| inside + at);
+    let ends = ["], allow_encoded", "] }"].map(|end| text[inside..].find(end));
+    let end = ends.into_iter().flatten().min().map_or(text.len(), |at| inside + at);
     format!("{}deny_rules: [{}", &text[..begin], &text[end..])
 }
 

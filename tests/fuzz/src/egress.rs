@@ -33,7 +33,7 @@ pub fn documents(bytes: &[u8]) {
     let known =
         policy.entries().iter().filter_map(|entry| Host::parse(&entry.endpoint.host.to_string()).ok());
     for host in known.chain(host).take(8) {
-        let exchange = target.as_ref().map(|target| Exchange { kind: Kind::Request, method: "GET", target });
+        let exchange = target.as_ref().map(|target| Exchange::new(Kind::Request, "GET", target));
         let request =
             Request { host: &host, port: 443, address: None, binaries: &["/usr/bin/node"], exchange, now: 0 };
         let decision = policy.decide(&request);

@@ -202,6 +202,9 @@ direct() { in_cell "$1" curl -sS --max-time 40 --noproxy '*' "${@:2}"; }
 by_proxy() { in_cell "$1" curl -sS --max-time 40 --noproxy '' -x http://127.0.0.1:3128 "${@:2}"; }
 # code WORD…: the status that "direct" or "by_proxy" ends with; 000 for none.
 code() { "$@" -o /dev/null -w '%{http_code}' 2>/dev/null || true; }
+# mcp BODY [OPTION…]: a message of alpha's to an MCP server, which sends back what it was sent. calls TOOL: the message that calls it.
+mcp() { direct alpha "${@:2}" -H 'Content-Type: application/json' --data-binary "$1" https://api.example.com/mcp; }
+calls() { printf '{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"%s","arguments":{}}}' "$1"; }
 # program TENANT FILE WORD…: one of the programs beside this file, in the cell.
 program() { in_cell "$1" python3 "$PROGRAMS/$2" "${@:3}"; }
 # json EXPRESSION: of what is on standard input, as "it"

@@ -104,6 +104,12 @@ pub struct QuestionArgs {
     /// The request asks to become a WebSocket
     #[arg(long)]
     pub upgrade: bool,
+    /// Method of the MCP or JSON-RPC call in the request's body, such as tools/call
+    #[arg(long, value_name = "METHOD")]
+    pub call: Option<String>,
+    /// Tool that it calls
+    #[arg(long, value_name = "NAME", requires = "call")]
+    pub tool: Option<String>,
 }
 
 /// What to do with presets.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use api::{EgressQuestion, Explained};
 use model::{Exit, TenantId};
-use policy::{Document, Exchange, Host, Hosts, Kind, Layer, Level, Policy, Request, Target};
+use policy::{Call, Content, Document, Exchange, Host, Hosts, Kind, Layer, Level, Policy, Request, Target};
 
 use crate::apply::read;
 use crate::cli::QuestionArgs;
@@ -42,6 +42,8 @@ pub(crate) async fn explain(session: &mut Session, arguments: &QuestionArgs) -> 
         method: exchange.map(|(method, _)| method.to_owned()),
         path: exchange.map(|(_, path)| path.to_owned()),
         upgrade: arguments.upgrade,
+        call: arguments.call.clone(),
+        tool: arguments.tool.clone(),
     };
     match tenant {
         Some(tenant) => by_tenantd(session, &tenant, &question).await,
@@ -75,13 +77,15 @@ fn by_documents(session: &mut Session, arguments: &QuestionArgs, question: &Egre
         (_, false) => Kind::Request,
     };
     let method = question.method.as_deref();
+    let call = question.call.clone().map(|method| Call { method: Some(method), tool: question.tool.clone() });
+    let content = Content::of(call.as_slice());
     let binaries: Vec<&str> = question.binaries.iter().map(String::as_str).collect();
     let explanation = policy.explain(&Request {
         host: &host,
         port: question.port,
         address: question.address,
         binaries: &binaries,
-        exchange: method.map(|method| Exchange { kind, method, target: &target }),
+        exchange: method.map(|method| Exchange { content, ..Exchange::new(kind, method, &target) }),
         now: session.now,
     });
     session.print(&explanation, |_| clean_lines(&format!("{explanation}\n")))?;

@@ -89,9 +89,7 @@ impl Parsed {
     pub(crate) fn with<T>(&self, normal: &Destination, now: u64, ask: impl FnOnce(&Request<'_>) -> T) -> T {
         let binaries: Vec<&str> = normal.binary.as_deref().into_iter().collect();
         let exchange = match (&normal.exchange, &self.target) {
-            (Some(asked), Some(target)) => {
-                Some(Exchange { kind: kind(asked.kind), method: &asked.method, target })
-            }
+            (Some(asked), Some(target)) => Some(Exchange::new(kind(asked.kind), &asked.method, target)),
             _ => None,
         };
         let (host, port, address) = (&self.host, normal.port, normal.address);

@@ -2,7 +2,7 @@
 
 use api::{EgressQuestion, Explained};
 use model::{Exit, TenantId};
-use policy::{Exchange, Host, Kind, Request, Target};
+use policy::{Call, Content, Exchange, Host, Kind, Request, Target};
 
 use super::now;
 use crate::failure::Failure;
@@ -26,13 +26,19 @@ impl Service {
             (_, true) => Kind::Upgrade,
             (_, false) => Kind::Request,
         };
+        let call =
+            question.call.clone().map(|method| Call { method: Some(method), tool: question.tool.clone() });
+        let content = Content::of(call.as_slice());
         let binaries: Vec<&str> = question.binaries.iter().map(String::as_str).collect();
         let explanation = policy.explain(&Request {
             host: &host,
             port: question.port,
             address: question.address,
             binaries: &binaries,
-            exchange: question.method.as_deref().map(|method| Exchange { kind, method, target: &target }),
+            exchange: question
+                .method
+                .as_deref()
+                .map(|method| Exchange { content, ..Exchange::new(kind, method, &target) }),
             now: now(),
         });
         Ok(Explained { text: format!("{explanation}\n"), explanation: serde_json::to_value(&explanation)? })

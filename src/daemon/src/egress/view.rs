@@ -83,6 +83,8 @@ fn entry(entry: &Entry) -> EgressEntry {
             match inspection.protocol {
                 Protocol::Rest => "rest",
                 Protocol::Websocket => "websocket",
+                Protocol::JsonRpc => "json-rpc",
+                Protocol::Mcp => "mcp",
             }
             .to_owned()
         }),
@@ -103,6 +105,9 @@ fn entry(entry: &Entry) -> EgressEntry {
 
 fn rules(inspection: &Inspection) -> Vec<String> {
     let line = |verb: &str, rule: &Rule| {
+        if let Some(call) = &rule.call {
+            return format!("{verb} {call}");
+        }
         let query: Vec<_> = rule
             .query
             .iter()

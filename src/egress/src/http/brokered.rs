@@ -36,7 +36,9 @@ pub(super) async fn fill(
     let (mut head, body) = request.into_parts();
     let events = Arc::clone(&session.proxy);
     let heard = move |misplaced: Misplaced| events.events.happened("secret-misplaced", &misplaced);
-    let body = table.body(place, &mut head, body, admitted.ruling.rewrites_bodies, heard).await;
+    // Calls go on as they were decided.
+    let rewrites = admitted.ruling.rewrites_bodies && !asked.read.is_said();
+    let body = table.body(place, &mut head, body, rewrites, heard).await;
     let (body, in_body) = body.map_err(|fault| match fault {
         BodyFault::Misplaced(why) => misplaced(session, &why),
         BodyFault::Body(error) => (StatusCode::BAD_REQUEST, "malformed", Refusal::new(error.to_string())),

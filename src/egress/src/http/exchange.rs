@@ -8,14 +8,15 @@ use http::header::{CONTENT_LENGTH, HOST, HeaderValue, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use policy::{Exchange, Kind, Target};
+use policy::{Calls, Content, Exchange, Kind, Target};
 use tokio::sync::watch;
 
+use super::calls::Read;
 use super::route::{self, Fault};
 use super::stream::{Counted, Guarded, Placed};
 use super::upstream::{Failed, Lease};
-use super::{brokered, headers, page, serve};
-use crate::body::Body;
+use super::{brokered, calls, headers, page, serve};
+use crate::body::{Body, BodyError};
 use crate::dial::{DialError, Server};
 use crate::gate::{self, Admitted, Granted, Place, Refusal, Seen, Who};
 use crate::proxy::Proxy;
@@ -43,13 +44,20 @@ pub(super) struct Asked {
     pub(super) method: Method,
     pub(super) target: Target,
     pub(super) raw: String,
+    pub(super) read: Read,
     /// The address that it goes to, once that is known.
     reached: watch::Sender<Option<IpAddr>>,
 }
 
 impl Asked {
     pub(super) fn exchange(&self, kind: Kind) -> Exchange<'_> {
-        Exchange { kind, method: self.method.as_str(), target: &self.target }
+        let content = match &self.read {
+            Read::Empty => Content::None,
+            Read::Not(_) => Content::Unknown,
+            Read::Said(said, bytes) => Content::Calls(Calls { list: &said.calls, bytes: *bytes }),
+        };
+        let content = if kind == Kind::Request { content } else { Content::None };
+        Exchange { content, ..Exchange::new(kind, self.method.as_str(), &self.target) }
     }
 
     /// The address by which it is decided: the one that the client chose, or the one that it goes to.
@@ -96,7 +104,9 @@ fn read(session: &Session, request: &Request<Incoming>) -> Result<Asked, Fault> 
     let (raw, target) = route::target_of(request)?;
     let upgrade = request.version() == Version::HTTP_11 && headers::asks_for_websocket(request.headers());
     let kind = if upgrade { Kind::Upgrade } else { Kind::Request };
+    let read = if request.body().is_end_stream() { Read::Empty } else { Read::Not(None) };
     Ok(Asked {
+        read,
         place,
         kind,
         method: request.method().clone(),
@@ -108,17 +118,23 @@ fn read(session: &Session, request: &Request<Incoming>) -> Result<Asked, Fault> 
 
 async fn carry(
     session: &Arc<Session>,
-    asked: Asked,
+    mut asked: Asked,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Fault> {
     let proxy = &session.proxy;
     if serve::is_inference(&asked.place) {
         return brokered::models(session, request).await;
     }
+    let request = request.map(|body| body.map_err(|_| BodyError::Program).boxed_unsync());
+    let request = calls::read(session, &mut asked, request).await?;
     let seen = Seen { exchange: asked.exchange(asked.kind), raw: &asked.raw };
     let admitted =
         proxy.admit(&session.who, &asked.place, session.address, Some(seen), &session.granted).await;
-    let admitted = admitted.map_err(|refusal| (StatusCode::FORBIDDEN, "egress_denied", refusal))?;
+    let admitted = match admitted {
+        Ok(admitted) => admitted,
+        Err(refusal) => return calls::refused(&asked, refusal),
+    };
+    calls::is_stream(&asked, &admitted, request.headers())?;
     if asked.kind == Kind::Upgrade {
         return super::websocket::open(session, asked, admitted, request).await;
     }
@@ -144,7 +160,7 @@ pub(super) fn toward_server(
     session: &Session,
     asked: &Asked,
     admitted: &Admitted,
-    request: Request<Incoming>,
+    request: Request<Body>,
 ) -> Result<Request<Body>, Fault> {
     let (mut head, body) = request.into_parts();
     headers::take_hop_by_hop(&mut head.headers);

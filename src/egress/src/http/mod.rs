@@ -2,6 +2,7 @@
 //! request of the proxy's own.
 
 mod brokered;
+mod calls;
 mod echoes;
 mod exchange;
 pub mod frames;
@@ -10,6 +11,8 @@ mod headers;
 mod messages;
 mod page;
 mod route;
+mod rpc;
+mod rpc_fuzz;
 mod serve;
 mod stream;
 mod texts;
@@ -18,9 +21,12 @@ mod websocket;
 
 pub use fuzz::{fuzz_echoes, fuzz_texts};
 pub use page::{page, refuse};
+pub use rpc_fuzz::fuzz_rpc;
 pub(crate) use serve::first_host;
 pub use serve::{explicit, host_of, is_inference, plain, terminated};
 pub use upstream::Upstream;
 
 #[cfg(test)]
 mod messages_tests;
+#[cfg(test)]
+mod rpc_tests;

@@ -117,7 +117,7 @@ impl HttpBody for Placed {
 
 /// What a client sends, counted.
 pub(super) struct Counted {
-    pub(super) body: Incoming,
+    pub(super) body: Body,
     pub(super) sent: Arc<AtomicU64>,
     pub(super) most: Option<u64>,
 }
@@ -138,7 +138,7 @@ impl HttpBody for Counted {
                 return Poll::Ready(Some(Err(BodyError::TooLarge(most))));
             }
         }
-        polled.map(|frame| frame.map(|frame| frame.map_err(|_| BodyError::Program)))
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -147,5 +147,36 @@ impl HttpBody for Counted {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// A body of which some was read ahead.
+pub(super) struct Begun {
+    pub(super) front: Option<Bytes>,
+    pub(super) body: Body,
+}
+
+impl HttpBody for Begun {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.front.take() {
+            Some(front) => Poll::Ready(Some(Ok(Frame::data(front)))),
+            None => Pin::new(&mut self.body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.front.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let front = self.front.as_ref().map_or(0, |front| u64::try_from(front.len()).unwrap_or(u64::MAX));
+        let exact = self.body.size_hint().exact();
+        exact.map_or_else(SizeHint::new, |exact| SizeHint::with_exact(exact.saturating_add(front)))
     }
 }

@@ -9,7 +9,7 @@ use http::header::{
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use policy::Kind;
@@ -35,7 +35,7 @@ pub(super) async fn open(
     session: &Arc<Session>,
     asked: Asked,
     admitted: Admitted,
-    mut request: Request<Incoming>,
+    mut request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
     if *request.method() != Method::GET {
         return Err((StatusCode::BAD_REQUEST, "malformed", Refusal::new("a WebSocket is opened by GET")));

@@ -9,6 +9,7 @@
 )]
 
 pub mod http2;
+pub mod rpc;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

@@ -1,6 +1,7 @@
 //! Endpoints.
 
-use super::rules::{every_request, rules_of};
+use super::calls::{self, Options};
+use super::rules::{self, every_request};
 use crate::document::{Endpoint, Enforcement, Hosts, Inspection, PathSelector, Protocol, Rule};
 use crate::fields::{Fields, Unenforced, number_of};
 use crate::problem::{Mark, Problems, shown};
@@ -20,11 +21,8 @@ const ENDPOINT: Unenforced = &[
     ("persisted_queries", GRAPHQL),
     ("graphql_persisted_queries", GRAPHQL),
     ("graphql_max_body_bytes", GRAPHQL),
-    ("mcp", "MCP messages are not looked into; take it out, and allow the server's path with protocol: rest"),
-    (
-        "json_rpc",
-        "JSON-RPC messages are not looked into; take it out, and allow the path with protocol: rest",
-    ),
+    ("mcp", "it is of protocol: mcp"),
+    ("json_rpc", "it is of protocol: json-rpc"),
 ];
 
 /// The fields of an endpoint that are about requests, before it is known what they mean together.
@@ -36,6 +34,7 @@ struct Requests<'n> {
     access: Option<(Mark, &'n str)>,
     rules: Option<(Mark, Vec<Rule>)>,
     deny_rules: Option<(Mark, Vec<Rule>)>,
+    calls: Option<Options>,
 }
 
 pub(super) fn endpoint(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) -> Option<Endpoint> {
@@ -60,15 +59,8 @@ pub(super) fn endpoint(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) 
     let allow_encoded_slash = flag("allow_encoded_slash", &mut fields, problems);
     let request_body_credential_rewrite = flag("request_body_credential_rewrite", &mut fields, problems);
     let websocket_credential_rewrite = flag("websocket_credential_rewrite", &mut fields, problems);
-    let requests = Requests {
-        protocol: fields.text("protocol", problems),
-        tls: fields.text("tls", problems),
-        enforcement: enforcement(&mut fields, problems),
-        path: fields.text("path", problems),
-        access: fields.text("access", problems),
-        rules: rules_of(&mut fields, "rules", problems),
-        deny_rules: rules_of(&mut fields, "deny_rules", problems),
-    };
+    let requests = requests_of(&mut fields, problems);
+    let calls = requests.calls;
     fields.finish(ENDPOINT, problems);
     let inspection = inspection(node.mark, requests, problems);
     let rewrites = allow_encoded_slash || request_body_credential_rewrite || websocket_credential_rewrite;
@@ -76,6 +68,14 @@ pub(super) fn endpoint(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) 
         problems.add(
             node.mark,
             "allow_encoded_slash and the credential rewrites have no effect without a protocol: add \"protocol: rest\"",
+        );
+    }
+    if calls.is_some() {
+        suits_calls(
+            node.mark,
+            host.as_ref(),
+            request_body_credential_rewrite || websocket_credential_rewrite,
+            problems,
         );
     }
     ports.sort_unstable();
@@ -90,6 +90,47 @@ pub(super) fn endpoint(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) 
         websocket_credential_rewrite,
         inspection,
     })
+}
+
+fn requests_of<'n>(fields: &mut Fields<'n>, problems: &mut Problems<'_>) -> Requests<'n> {
+    let protocol = fields.text("protocol", problems);
+    let calls = protocol.and_then(|(_, word)| calls::protocol(word));
+    let calls = calls.map(|protocol| calls::options(protocol, fields, problems));
+    Requests {
+        protocol,
+        tls: fields.text("tls", problems),
+        enforcement: enforcement(fields, problems),
+        path: fields.text("path", problems),
+        access: fields.text("access", problems),
+        rules: rules_of(fields, "rules", calls, problems),
+        deny_rules: rules_of(fields, "deny_rules", calls, problems),
+        calls,
+    }
+}
+
+/// What an endpoint whose calls are looked at cannot have.
+fn suits_calls(mark: Mark, host: Option<&HostPattern>, rewrites: bool, problems: &mut Problems<'_>) {
+    if rewrites {
+        problems.add(
+            mark,
+            "the credential rewrites are not for calls, which go on as they were decided: take them out",
+        );
+    }
+    if host == Some(&HostPattern::Anywhere) {
+        problems.add(mark, "an endpoint whose calls are looked at has a host");
+    }
+}
+
+fn rules_of(
+    fields: &mut Fields<'_>,
+    name: &str,
+    calls: Option<Options>,
+    problems: &mut Problems<'_>,
+) -> Option<(Mark, Vec<Rule>)> {
+    match calls {
+        Some(options) => calls::rules_of(fields, name, options, problems),
+        None => rules::rules_of(fields, name, problems),
+    }
 }
 
 fn blocks(fields: &mut Fields<'_>, problems: &mut Problems<'_>) -> Vec<Cidr> {
@@ -216,25 +257,7 @@ fn inspection(mark: Mark, requests: Requests<'_>, problems: &mut Problems<'_>) -
             None
         }
     };
-    let protocol = match requests.protocol {
-        None | Some((_, "tcp")) => {
-            without_inspection(&requests, problems);
-            return None;
-        }
-        Some((_, "rest")) => Protocol::Rest,
-        Some((_, "websocket")) => Protocol::Websocket,
-        Some((mark, other @ ("graphql" | "sql" | "mcp" | "json-rpc"))) => {
-            problems.add(
-                mark,
-                format!("protocol: {other} is not enforced here: use rest with the paths that are needed"),
-            );
-            return None;
-        }
-        Some((mark, other)) => {
-            problems.add(mark, format!("protocol is rest, websocket or tcp, not {}", shown(other)));
-            return None;
-        }
-    };
+    let protocol = protocol(&requests, problems)?;
     if let Some(mark) = skip {
         problems.add(mark, "tls: skip hides the requests that protocol asks to see: take one of them out");
     }
@@ -244,12 +267,51 @@ fn inspection(mark: Mark, requests: Requests<'_>, problems: &mut Problems<'_>) -
             "enforcement is left out and read as enforce (OpenShell reads audit): say which is meant",
         );
     }
+    if requests.calls.is_some() && requests.path.is_none() {
+        problems.notice(
+            mark,
+            "without path this endpoint is about every request to its host: give the path of the server",
+        );
+    }
     let path = requests.path.map_or(Some(PathSelector::All), |(mark, text)| selector(mark, text, problems));
-    let allow = allowed(mark, requests.access, requests.rules, protocol, problems)?;
     let deny = requests.deny_rules.map(|(_, rules)| rules).unwrap_or_default();
-    super::rules::check_methods(&allow, &deny, protocol, problems);
+    let allow = match (requests.calls, requests.access) {
+        (Some(options), None) => calls::allowed(mark, options, requests.rules, &deny, problems)?,
+        _ => allowed(mark, requests.access, requests.rules, protocol, problems)?,
+    };
+    rules::check_methods(&allow, &deny, protocol, problems);
     let enforcement = requests.enforcement.map_or(Enforcement::Enforce, |(_, enforcement)| enforcement);
-    Some(Inspection { protocol, path: path?, enforcement, allow, deny })
+    let calls = requests.calls.map(|options| options.limits);
+    Some(Inspection { protocol, path: path?, enforcement, allow, deny, calls })
+}
+
+/// What is spoken, if requests are looked at.
+fn protocol(requests: &Requests<'_>, problems: &mut Problems<'_>) -> Option<Protocol> {
+    let protocol = match requests.protocol {
+        None | Some((_, "tcp")) => {
+            without_inspection(requests, problems);
+            return None;
+        }
+        Some((_, "rest")) => Protocol::Rest,
+        Some((_, "websocket")) => Protocol::Websocket,
+        Some((_, "mcp")) => Protocol::Mcp,
+        Some((_, "json-rpc")) => Protocol::JsonRpc,
+        Some((mark, other @ ("graphql" | "sql"))) => {
+            problems.add(
+                mark,
+                format!("protocol: {other} is not enforced here: use rest with the paths that are needed"),
+            );
+            return None;
+        }
+        Some((mark, other)) => {
+            problems.add(
+                mark,
+                format!("protocol is rest, websocket, mcp, json-rpc or tcp, not {}", shown(other)),
+            );
+            return None;
+        }
+    };
+    Some(protocol)
 }
 
 /// What an inspected endpoint allows, by `access` or by `rules`.
@@ -265,7 +327,7 @@ fn allowed(
             problems.add(mark, "access and rules exclude each other: keep one");
             None
         }
-        (Some((mark, access)), None) => Some(super::rules::preset(mark, access, protocol, problems)),
+        (Some((mark, access)), None) => Some(rules::preset(mark, access, protocol, problems)),
         (None, Some((mark, rules))) => {
             if rules.is_empty() {
                 problems.add(

@@ -10,8 +10,8 @@ const RULE: Unenforced = &[
     ("operation_type", "GraphQL is not looked into; use method and path"),
     ("operation_name", "GraphQL is not looked into; use method and path"),
     ("fields", "GraphQL is not looked into; use method and path"),
-    ("tool", "MCP is not looked into; use method and path"),
-    ("params", "JSON-RPC is not looked into; use method and path"),
+    ("tool", "it is of protocol: mcp"),
+    ("params", "it is of protocol: mcp"),
     ("command", "SQL is not looked into; use protocol: tcp"),
 ];
 
@@ -77,6 +77,7 @@ fn rule(node: &Node, problems: &mut Problems<'_>) -> Option<Rule> {
         method: named.then(|| method.to_ascii_uppercase()),
         path: glob.ok()?,
         query: query?,
+        call: None,
     })
 }
 
@@ -119,10 +120,17 @@ pub(super) fn preset(mark: Mark, access: &str, protocol: Protocol, problems: &mu
     const READ: &[&str] = &["GET", "HEAD", "OPTIONS"];
     const WRITE: &[&str] = &["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH"];
     let methods: &[&str] = match (access, protocol) {
-        ("full", _) | ("read-write", Protocol::Websocket) => &["*"],
+        ("full", Protocol::Rest | Protocol::Websocket) | ("read-write", Protocol::Websocket) => &["*"],
         ("read-only", Protocol::Rest) => READ,
         ("read-write", Protocol::Rest) => WRITE,
         ("read-only", Protocol::Websocket) => &["GET"],
+        (access, Protocol::JsonRpc | Protocol::Mcp) => {
+            problems.add(
+                mark,
+                format!("access: {access} is about requests, not about their calls: add rules instead"),
+            );
+            &[]
+        }
         (other, _) => {
             problems.add(mark, format!("access is read-only, read-write or full, not {}", shown(other)));
             &[]
@@ -131,7 +139,7 @@ pub(super) fn preset(mark: Mark, access: &str, protocol: Protocol, problems: &mu
     let rule = |method: &&str| {
         let path = Glob::parse("/**", '/').ok()?;
         let method = (*method != "*").then(|| (*method).to_owned());
-        Some(Rule { mark, method, path, query: Vec::new() })
+        Some(Rule { mark, method, path, query: Vec::new(), call: None })
     };
     methods.iter().filter_map(rule).collect()
 }
@@ -143,6 +151,7 @@ pub(super) fn check_methods(allow: &[Rule], deny: &[Rule], protocol: Protocol, p
         let fits = match protocol {
             Protocol::Rest => method != MESSAGE,
             Protocol::Websocket => matches!(method, "GET" | MESSAGE),
+            Protocol::JsonRpc | Protocol::Mcp => true,
         };
         if !fits {
             problems.add(

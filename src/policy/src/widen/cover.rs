@@ -87,7 +87,12 @@ pub(super) fn selector_covers(had: &PathSelector, wanted: &PathSelector) -> bool
 /// Whether the old rule allows all that the new one does.
 pub(super) fn rule_covers(had: &Rule, wanted: &Rule) -> bool {
     let methods = had.method.is_none() || had.method == wanted.method;
-    methods && had.path.covers(&wanted.path) && query_covers(had, wanted)
+    let calls = match (&had.call, &wanted.call) {
+        (None, None) => true,
+        (Some(had), Some(wanted)) => had.covers(wanted),
+        (None, Some(_)) | (Some(_), None) => false,
+    };
+    methods && calls && had.path.covers(&wanted.path) && query_covers(had, wanted)
 }
 
 /// Each parameter that the first asks for is one that the second asks for, as narrowly.
@@ -105,7 +110,22 @@ pub(super) fn may_deny(denies: &Inspection, deny: &Rule, allows: &Inspection, al
         || deny.method.is_none()
         || allow.method.is_none()
         || deny.method == allow.method;
-    methods && deny.path.may_overlap(&allow.path)
+    let calls = match (&deny.call, &allow.call) {
+        (Some(deny), Some(allow)) => deny.may_overlap(allow),
+        // Where calls are looked at, a rule without one is about requests without a body.
+        (Some(_), None) => allows.calls.is_none(),
+        (None, _) => true,
+    };
+    methods && calls && deny.path.may_overlap(&allow.path)
+}
+
+/// Whether the old endpoint takes every call that the new one takes.
+pub(super) fn limits_cover(had: &Inspection, wanted: &Inspection) -> bool {
+    match (&had.calls, &wanted.calls) {
+        (Some(had), Some(wanted)) => had.cover(wanted),
+        (None, None) => true,
+        (None, Some(_)) | (Some(_), None) => false,
+    }
 }
 
 /// Whether a deny rule of the old policy still stands, or a wider one.
@@ -136,7 +156,7 @@ fn same_endpoint(a: &Endpoint, b: &Endpoint) -> bool {
     let inspections = match (&a.inspection, &b.inspection) {
         (None, None) => true,
         (Some(a), Some(b)) => {
-            (a.protocol, &a.path, a.enforcement) == (b.protocol, &b.path, b.enforcement)
+            (a.protocol, &a.path, a.enforcement, a.calls) == (b.protocol, &b.path, b.enforcement, b.calls)
                 && same_rules(&a.allow, &b.allow)
                 && same_rules(&a.deny, &b.deny)
         }
@@ -150,6 +170,6 @@ fn same_endpoint(a: &Endpoint, b: &Endpoint) -> bool {
 }
 
 fn same_rules(a: &[Rule], b: &[Rule]) -> bool {
-    let key = |rule: &Rule| (rule.method.clone(), rule.path.clone(), rule.query.clone());
+    let key = |rule: &Rule| (rule.method.clone(), rule.path.clone(), rule.query.clone(), rule.call.clone());
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| key(a) == key(b))
 }

@@ -4,14 +4,18 @@ use std::net::IpAddr;
 
 use super::Grant;
 use super::cover::Scope;
-use crate::document::{Inspection, Rule, Unlisted};
+use crate::document::{Inspection, PathSelector, Rule, Unlisted};
 use crate::merge::{Entry, Policy};
-use crate::{Exchange, Glob, Host, HostPattern, Kind, Protocol, Request, Target};
+use crate::{
+    Call, CallPattern, Calls, Content, Exchange, Glob, Host, HostPattern, Kind, Protocol, Request, Target,
+};
 
 /// Requests that are tried for one widening, at most.
 const TRIED: usize = 400;
 /// Different requests among them.
 const MOST_REQUESTS: usize = 40;
+/// Bytes of a body with a call.
+const SHORT: usize = 100;
 /// Methods of an HTTP request that stand for any.
 const METHODS: [&str; 5] = ["DELETE", "POST", "PUT", "PATCH", "GET"];
 /// Programs that stand for any.
@@ -31,21 +35,38 @@ struct Candidate {
     port: u16,
     address: Option<IpAddr>,
     binary: String,
-    exchange: Option<(Kind, String, String)>,
+    exchange: Option<Asked>,
     now: u64,
+}
+
+/// A request of a candidate.
+#[derive(Clone)]
+struct Asked {
+    kind: Kind,
+    method: String,
+    path: String,
+    call: Option<(Call, usize)>,
+}
+
+impl Asked {
+    fn new(kind: Kind, method: &str, path: &str) -> Self {
+        Self { kind, method: method.to_owned(), path: path.to_owned(), call: None }
+    }
 }
 
 impl Candidate {
     /// Whether the new policy decides higher; nothing where no such request can be.
     fn widens(&self, change: Change<'_>) -> Option<bool> {
         let target = match &self.exchange {
-            Some((_, _, path)) => Some(Target::parse(path).ok()?),
+            Some(asked) => Some(Target::parse(&asked.path).ok()?),
             None => None,
         };
-        let exchange = match (&self.exchange, &target) {
-            (Some((kind, method, _)), Some(target)) => Some(Exchange { kind: *kind, method, target }),
-            _ => None,
-        };
+        let exchange = self.exchange.as_ref().zip(target.as_ref()).map(|(asked, target)| {
+            let calls = asked.call.as_ref();
+            let calls = calls.map(|(call, bytes)| Calls { list: std::slice::from_ref(call), bytes: *bytes });
+            let content = calls.map_or(Content::None, Content::Calls);
+            Exchange { content, ..Exchange::new(asked.kind, &asked.method, target) }
+        });
         let binaries = [self.binary.as_str()];
         let (host, port, address, now) = (&self.host, self.port, self.address, self.now);
         let request = Request { host, port, address, binaries: &binaries, exchange, now };
@@ -54,10 +75,12 @@ impl Candidate {
 
     fn text(&self) -> String {
         let (method, path) = match &self.exchange {
-            Some((_, method, path)) => (method.as_str(), path.as_str()),
+            Some(asked) => (asked.method.as_str(), asked.path.as_str()),
             None => ("a connection to", ""),
         };
-        let mut text = format!("{method} {}:{}{path}", self.host, self.port);
+        let call = self.exchange.as_ref().and_then(|asked| asked.call.as_ref());
+        let mut text = call.map_or_else(String::new, |(call, bytes)| format!("{call} in {bytes} bytes by "));
+        text += &format!("{method} {}:{}{path}", self.host, self.port);
         // An address that a host has to have is part of what is allowed.
         if let Some(address) = self.address.filter(|address| Host::Address(*address) != self.host) {
             text += &format!(" at {address}");
@@ -158,23 +181,20 @@ fn host_of(entry: &Entry) -> Option<Host> {
 }
 
 /// Requests of a grant: one as its rule says, then those that a deny rule of the old policy refused.
-fn exchanges(change: Change<'_>, entry: &Entry, grant: Grant<'_>) -> Vec<(Kind, String, String)> {
+fn exchanges(change: Change<'_>, entry: &Entry, grant: Grant<'_>) -> Vec<Asked> {
     let mut found = Vec::new();
     match grant {
         Grant::Rule(inspection, rule) => {
             found.extend(of_rule(inspection, rule));
             if entry.endpoint.allow_encoded_slash {
-                let encoded: Vec<_> = found
-                    .iter()
-                    .map(|(kind, method, path): &(Kind, String, String)| {
-                        (*kind, method.clone(), format!("{}%2Fx", path.trim_end_matches('/')))
-                    })
-                    .collect();
+                let slashed = |asked: &Asked| format!("{}%2Fx", asked.path.trim_end_matches('/'));
+                let encoded: Vec<_> =
+                    found.iter().map(|asked| Asked { path: slashed(asked), ..asked.clone() }).collect();
                 found.extend(encoded);
             }
         }
         Grant::Plain | Grant::Audit(_) => {
-            found.extend(METHODS.map(|method| (Kind::Request, method.to_owned(), "/x".to_owned())));
+            found.extend(METHODS.map(|method| Asked::new(Kind::Request, method, "/x")));
         }
     }
     let inspected = change.before.iter().filter_map(|own| own.endpoint.inspection.as_ref());
@@ -187,10 +207,13 @@ fn exchanges(change: Change<'_>, entry: &Entry, grant: Grant<'_>) -> Vec<(Kind, 
     found
 }
 
-fn of_rule(inspection: &Inspection, rule: &Rule) -> Vec<(Kind, String, String)> {
+fn of_rule(inspection: &Inspection, rule: &Rule) -> Vec<Asked> {
+    if let (Some(limits), Some(pattern)) = (&inspection.calls, &rule.call) {
+        return of_calls(&inspection.path, limits.most, pattern);
+    }
     let methods: Vec<&str> = match (&rule.method, inspection.protocol) {
         (Some(method), _) => vec![method],
-        (None, Protocol::Rest) => METHODS.to_vec(),
+        (None, Protocol::Rest | Protocol::JsonRpc | Protocol::Mcp) => METHODS.to_vec(),
         (None, Protocol::Websocket) => vec!["GET", "WEBSOCKET_TEXT"],
     };
     let query: Vec<String> = rule
@@ -201,13 +224,33 @@ fn of_rule(inspection: &Inspection, rule: &Rule) -> Vec<(Kind, String, String)> 
         })
         .collect();
     let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
-    let path = rule.path.sample().replace(' ', "%20") + &query;
+    let path = match inspection.calls {
+        Some(_) => path_of(&inspection.path),
+        None => rule.path.sample().replace(' ', "%20") + &query,
+    };
     let kind = |method: &str| match (inspection.protocol, method) {
-        (Protocol::Rest, _) => Kind::Request,
+        (Protocol::Rest | Protocol::JsonRpc | Protocol::Mcp, _) => Kind::Request,
         (Protocol::Websocket, "GET") => Kind::Upgrade,
         (Protocol::Websocket, _) => Kind::Message,
     };
-    methods.into_iter().map(|method| (kind(method), method.to_owned(), path.clone())).collect()
+    methods.into_iter().map(|method| Asked::new(kind(method), method, &path)).collect()
+}
+
+/// Calls in bodies as short as they come, and as long as they may.
+fn of_calls(path: &PathSelector, most: usize, pattern: &CallPattern) -> Vec<Asked> {
+    let asked = Asked::new(Kind::Request, "POST", &path_of(path));
+    let samples = pattern.samples().into_iter().take(8);
+    let calls = samples.flat_map(|call| [SHORT.min(most), most].map(|bytes| Some((call.clone(), bytes))));
+    calls.map(|call| Asked { call, ..asked.clone() }).collect()
+}
+
+/// A path that an endpoint is about.
+fn path_of(selector: &PathSelector) -> String {
+    match selector {
+        PathSelector::All => "/x".to_owned(),
+        PathSelector::Below(own) => own.replace(' ', "%20"),
+        PathSelector::Like(glob) => glob.sample().replace(' ', "%20"),
+    }
 }
 
 /// A name or value as it may stand in a query.

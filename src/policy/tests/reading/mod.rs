@@ -2,7 +2,10 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a step of a test that fails is a failed test")]
 
-use policy::{Document, Exchange, Host, Hosts, Kind, Layer, Level, Policy, Request, Target, Verdict};
+use policy::{
+    Call, Calls, Content, Document, Exchange, Host, Hosts, Kind, Layer, Level, Policy, Request, Target,
+    Verdict,
+};
 
 /// A document that loads.
 pub fn document(text: &str) -> Document {
@@ -42,12 +45,14 @@ pub struct Ask<'a> {
     pub address: &'a str,
     pub kind: Kind,
     pub http: Option<(&'a str, &'a str)>,
+    pub content: Content<'a>,
     pub now: u64,
 }
 
 /// A connection by node.
 pub fn connect(host: &str) -> Ask<'_> {
-    Ask { host, port: 443, binary: "/usr/bin/node", address: "", kind: Kind::Request, http: None, now: 0 }
+    let (kind, content) = (Kind::Request, Content::None);
+    Ask { host, port: 443, binary: "/usr/bin/node", address: "", kind, http: None, content, now: 0 }
 }
 
 /// A request by node.
@@ -63,6 +68,7 @@ impl Ask<'_> {
             kind: self.kind,
             method,
             target,
+            content: self.content,
         });
         let address = (!self.address.is_empty()).then(|| self.address.parse().unwrap());
         then(&Request {
@@ -79,4 +85,15 @@ impl Ask<'_> {
 /// The verdict.
 pub fn verdict(policy: &Policy, ask: Ask<'_>) -> Verdict {
     ask.with(|request| policy.decide(request).verdict)
+}
+
+/// A call; one without a method is an answer.
+pub fn call(method: &str, tool: Option<&str>) -> Call {
+    Call { method: (!method.is_empty()).then(|| method.to_owned()), tool: tool.map(str::to_owned) }
+}
+
+/// What is decided of a POST with these calls, in 100 bytes.
+pub fn posted(policy: &Policy, host: &str, path: &str, calls: &[Call]) -> Verdict {
+    let content = Content::Calls(Calls { list: calls, bytes: 100 });
+    verdict(policy, Ask { content, ..http(host, "POST", path) })
 }

@@ -1,12 +1,13 @@
 //! A naive evaluator: the words of ADR 0071 one after the other, over every entry, with its own matching. It shares no code
 //! with the one it is compared with but the parsing of documents.
 #![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a step of a test that fails is a failed test")]
 
 use std::net::IpAddr;
 
 use policy::{
-    Binaries, Cidr, Enforcement, Entry, Exchange, Host, HostPattern, Inspection, Kind, PathSelector, Policy,
-    Protocol, Reach, Request, Rule, Unlisted, Verdict, reach,
+    Binaries, Call, CallMethod, CallPattern, Cidr, Content, Enforcement, Entry, Exchange, Host, HostPattern,
+    Inspection, Kind, PathSelector, Policy, Protocol, Reach, Request, Rule, Unlisted, Verdict, reach,
 };
 
 /// Whether the pattern matches, by trying everything.
@@ -62,16 +63,75 @@ fn width(selector: &PathSelector) -> usize {
 fn method(rule: &Rule, protocol: Protocol, exchange: &Exchange<'_>) -> bool {
     let seen = match (protocol, exchange.kind) {
         (Protocol::Rest, Kind::Message) | (Protocol::Websocket, Kind::Request) => return false,
-        (Protocol::Rest, _) => exchange.method.to_uppercase(),
+        (Protocol::JsonRpc | Protocol::Mcp, Kind::Upgrade | Kind::Message) => return false,
+        (Protocol::Rest | Protocol::JsonRpc | Protocol::Mcp, _) => exchange.method.to_uppercase(),
         (Protocol::Websocket, Kind::Upgrade) => "GET".to_owned(),
         (Protocol::Websocket, Kind::Message) => "WEBSOCKET_TEXT".to_owned(),
     };
     rule.method.as_ref().is_none_or(|own| *own == seen)
 }
 
+const OF_CLIENTS: &str = " initialize ping tools/list tools/call resources/list resources/templates/list resources/read \
+    resources/subscribe resources/unsubscribe prompts/list prompts/get completion/complete logging/setLevel tasks/get tasks/result \
+    tasks/list tasks/cancel notifications/initialized notifications/cancelled notifications/progress \
+    notifications/roots/list_changed notifications/tasks/status ";
+
+fn named(pattern: &CallPattern, call: &Call) -> bool {
+    match (&pattern.method, &call.method) {
+        (CallMethod::Answer, method) => method.is_none(),
+        (_, None) => false,
+        (CallMethod::Any, Some(_)) => true,
+        (CallMethod::Known, Some(method)) => OF_CLIENTS.contains(&format!(" {method} ")),
+        (CallMethod::Like(own), Some(method)) => glob(own.as_str(), method, '.'),
+    }
+}
+
+fn tool(pattern: &CallPattern, call: &Call) -> Option<bool> {
+    if pattern.tools.is_empty() || call.method.as_deref() != Some("tools/call") {
+        return Some(true);
+    }
+    call.tool.as_ref().map(|tool| pattern.tools.iter().any(|own| glob(own.as_str(), tool, '.')))
+}
+
+/// Whether the rule allows what is in the body, as far as the endpoint looks at it.
+fn allows_content(inspection: &Inspection, rule: &Rule, exchange: &Exchange<'_>) -> bool {
+    let Some(limits) = inspection.calls else { return true };
+    let strict = |call: &Call| {
+        let tool = call.tool.as_deref().unwrap_or_default();
+        let usual = tool.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+        let is_tool = inspection.protocol == Protocol::Mcp && call.method.as_deref() == Some("tools/call");
+        !is_tool
+            || call.tool.is_some()
+                && (!limits.strict_tool_names || usual && !tool.is_empty() && tool.len() <= 128)
+    };
+    match (&exchange.content, &rule.call) {
+        (Content::None, None) => true,
+        (Content::Calls(calls), Some(pattern)) => {
+            let [call] = calls.list else { return false };
+            exchange.method == "POST"
+                && calls.bytes <= limits.most
+                && strict(call)
+                && named(pattern, call)
+                && tool(pattern, call) == Some(true)
+        }
+        _ => false,
+    }
+}
+
+fn denies_content(rule: &Rule, exchange: &Exchange<'_>) -> bool {
+    match (&rule.call, &exchange.content) {
+        (None, _) | (Some(_), Content::Unknown) => true,
+        (Some(_), Content::None) => false,
+        (Some(pattern), Content::Calls(calls)) => {
+            calls.list.iter().any(|call| named(pattern, call) && tool(pattern, call) != Some(false))
+        }
+    }
+}
+
 fn allows(inspection: &Inspection, exchange: &Exchange<'_>) -> bool {
     inspection.allow.iter().any(|rule| {
         method(rule, inspection.protocol, exchange)
+            && allows_content(inspection, rule, exchange)
             && glob(rule.path.as_str(), exchange.target.path(), '/')
             && rule.query.iter().all(|(name, globs)| {
                 let values: Vec<_> = exchange.target.values(name).collect();
@@ -86,6 +146,7 @@ fn denies(inspection: &Inspection, exchange: &Exchange<'_>) -> bool {
     paths.iter().any(|path| selected(&inspection.path, path))
         && inspection.deny.iter().any(|rule| {
             method(rule, inspection.protocol, exchange)
+                && denies_content(rule, exchange)
                 && paths.iter().any(|path| glob(rule.path.as_str(), path, '/'))
                 && rule.query.iter().all(|(name, globs)| {
                     let mut values = exchange.target.values(name);
@@ -117,8 +178,23 @@ fn binaries(entry: &Entry, request: &Request<'_>) -> bool {
     }
 }
 
-/// The verdict by the book.
+/// The verdict by the book: of several calls in one body the one that is refused most.
 pub fn decide(policy: &Policy, request: &Request<'_>) -> Verdict {
+    match request.exchange {
+        Some(exchange @ Exchange { content: Content::Calls(calls), .. }) if calls.list.len() > 1 => {
+            let each = calls.list.iter().map(|call| {
+                let list = std::slice::from_ref(call);
+                let exchange =
+                    Exchange { content: Content::Calls(policy::Calls { list, ..calls }), ..exchange };
+                one(policy, &Request { exchange: Some(exchange), ..*request })
+            });
+            each.min().unwrap()
+        }
+        _ => one(policy, request),
+    }
+}
+
+fn one(policy: &Policy, request: &Request<'_>) -> Verdict {
     let address = match request.host {
         Host::Address(address) => Some(*address),
         Host::Name(_) => request.address,
@@ -177,11 +253,12 @@ fn requests(
         .iter()
         .filter(|(_, inspection)| selected(&inspection.path, exchange.target.path()))
         .collect();
-    let Some(most) = about.iter().map(|(_, inspection)| width(&inspection.path)).max() else {
+    let width =
+        |inspection: &Inspection| 2 * width(&inspection.path) + usize::from(inspection.calls.is_some());
+    let Some(most) = about.iter().map(|(_, inspection)| width(inspection)).max() else {
         return Verdict::Deny;
     };
-    let narrow: Vec<_> =
-        about.into_iter().filter(|(_, inspection)| width(&inspection.path) == most).collect();
+    let narrow: Vec<_> = about.into_iter().filter(|(_, inspection)| width(inspection) == most).collect();
     let takes = |entry: &Entry| !exchange.target.path().contains("%2F") || entry.endpoint.allow_encoded_slash;
     let allowing = narrow.iter().filter(|(entry, inspection)| takes(entry) && allows(inspection, exchange));
     let verdict = best(allowing.map(|(entry, _)| *entry).collect());
