@@ -39,14 +39,6 @@ with_secret() {
     printf '[[egress.secret]]\nname = "api-token"\nhost = "api.example.com"\npath = "/v1"\n'
 }
 
-# opened FILE URL: alpha has a WebSocket open; FILE says "open", and "ended" when it has ended.
-opened() {
-    # What an earlier test left there says "open", too.
-    rm -f "$1"
-    program alpha client.py hold "$2" >"$1" 2>&1 &
-    eventually 20 grep -q open "$1"
-}
-
 before_file() {
     world_open
     usual | egress_set alpha

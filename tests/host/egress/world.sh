@@ -214,6 +214,14 @@ proxy_pid() { systemctl show -P MainPID "tenant-egress@$1.service"; }
 
 # ---- questions
 
+# opened FILE URL: alpha has a WebSocket open; FILE says "open", and "ended" when it has ended.
+opened() {
+    # What an earlier test left there says "open", too.
+    rm -f "$1"
+    program alpha client.py hold "$2" >"$1" 2>&1 &
+    eventually 20 grep -q open "$1"
+}
+
 # waiting TENANT: numbers of the questions that wait.
 waiting() { tenantctl approvals list --json | json "' '.join(str(q['number']) for q in it if q['tenant'] == '$1' and q['state'] == 'waiting')"; }
 asked() { [ -n "$(waiting "$1")" ]; }
