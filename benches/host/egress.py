@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What the egress proxy costs, as root on a booted host: processor time of the proxy alone. The world is a namespace behind a veth, with nginx as the server of all. A tenant's programs are led to
 the proxy inside their namespace; HAProxy listens in it, too (`namespace`); nginx, which cannot, has a namespace of its own with a veth, and a load of its own in it."""
-import json, os, pathlib, re, socket, statistics, struct, subprocess, sys, threading, time
+import json, os, pathlib, re, select, socket, statistics, struct, subprocess, sys, threading, time
 
 from measure import Failed, bench, eventually, progress, promises, run
 
@@ -199,6 +199,8 @@ def reloads(count=10):
         program = held(PLAIN)
         begun = time.time()
         replace(text.replace(PLAIN, "past.example.com"))
+        if not select.select([program.stdout], [], [], 10)[0]:
+            raise Failed("a connection that the policy no longer allows was not cut")
         took.append((float(program.stdout.readline()) - begun) * 1e3)
         program.wait()
         replace(text)

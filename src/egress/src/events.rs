@@ -1,6 +1,6 @@
 //! Decisions, in the journal: with fields, and never more of a kind than a person can read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,17 @@ pub struct Event<'a> {
     pub seen: Option<&'a Seen<'a>>,
     /// By what.
     pub ruling: &'a Ruling,
+}
+
+/// The calls of a body that has several, each once.
+fn several(seen: &Seen<'_>) -> String {
+    const MOST: usize = 2048;
+    if seen.calls().len() < 2 {
+        return String::new();
+    }
+    let each: BTreeSet<String> = seen.calls().iter().map(ToString::to_string).collect();
+    let text = each.into_iter().collect::<Vec<_>>().join(", ");
+    if text.len() > MOST { text.chars().take(MOST).chain(['…']).collect() } else { text }
 }
 
 /// Writes them.
@@ -49,6 +60,7 @@ impl Events {
             BINARY = ruling.binary.as_deref().unwrap_or_default(),
             METHOD = seen.map_or("", |seen| seen.exchange.method),
             CALL = ruling.call.as_deref().unwrap_or_default(),
+            CALLS = seen.map_or_else(String::new, several),
             RULE = ruling.rule.as_deref().unwrap_or_default(),
             "{decision} {}:{}{}",
             place.host,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use policy::{Decision, Exchange, Host, Protocol, Reach, Reason, Request, Terms, Verdict};
+use policy::{Call, Content, Decision, Exchange, Host, Protocol, Reach, Reason, Request, Terms, Verdict};
 use tokio::sync::OnceCell;
 
 use crate::events::Event;
@@ -37,6 +37,17 @@ pub struct Seen<'a> {
     pub exchange: Exchange<'a>,
     /// Path and query as they stand in the request.
     pub raw: &'a str,
+}
+
+impl<'a> Seen<'a> {
+    /// The calls in its body, where they were looked at.
+    #[must_use]
+    pub fn calls(&self) -> &'a [Call] {
+        match self.exchange.content {
+            Content::Calls(calls) => calls.list,
+            Content::None | Content::Unknown => &[],
+        }
+    }
 }
 
 /// What was decided, apart from the policy.
@@ -245,7 +256,9 @@ impl Proxy {
         };
         let admitted = admitted.and_then(|asked| {
             let counts = seen.is_some() || ruling.verdict != Verdict::Inspect;
-            if counts && !self.rates.enter(ruling.rule.as_deref(), ruling.terms.max_rate) {
+            // Several calls in one body are several.
+            let more = seen.as_ref().map_or(1, |seen| seen.calls().len().max(1));
+            if counts && !self.rates.enter(ruling.rule.as_deref(), ruling.terms.max_rate, more) {
                 return Err(Refusal {
                     message: format!(
                         "more than {} a minute to {}",

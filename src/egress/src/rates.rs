@@ -15,8 +15,8 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Whether one more may go on by this entry.
-    pub fn enter(&self, entry: Option<&str>, most: Option<u64>) -> bool {
+    /// Whether so many more may go on by this entry.
+    pub fn enter(&self, entry: Option<&str>, most: Option<u64>, more: usize) -> bool {
         let (Some(entry), Some(most)) = (entry, most) else { return true };
         let now = Instant::now();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -25,7 +25,7 @@ impl Rates {
             return false;
         }
         let (_, count) = counts.entry(entry.to_owned()).or_insert((now, 0));
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
         *count <= most
     }
 }

@@ -157,7 +157,11 @@ impl Policy {
             exchange.content.each().map(move |content| Exchange { content, ..exchange })
         });
         let decided = each.map(|exchange| self.decide_one(&Request { exchange: Some(exchange), ..*request }));
-        decided.min_by_key(|decision| decision.verdict).unwrap_or_else(|| self.decide_one(request))
+        // One that goes on only as nobody enforces its rules is told before one that is allowed.
+        let order = |decision: &Decision<'_>| {
+            (decision.verdict, decision.reason != Reason::Audited && decision.broken.is_none())
+        };
+        decided.min_by_key(order).unwrap_or_else(|| self.decide_one(request))
     }
 
     fn decide_one<'p>(&'p self, request: &Request<'p>) -> Decision<'p> {
@@ -193,7 +197,7 @@ impl Policy {
                 Enforcement::Audit => keep(&mut found.broken, index, entry, Some(rule)),
             }
         }
-        if !inspection.path.matches(exchange.target.path()) {
+        if !inspection.is_about(exchange.target) {
             return;
         }
         let rank = inspection.rank();
@@ -223,15 +227,18 @@ impl Policy {
         }
     }
 
-    /// How long a body may be for its calls to be looked at, by the endpoint that takes most; nothing: no endpoint is about this request
-    /// and looks at calls.
+    /// How long a body may be for its calls to be looked at, by the endpoint that takes most; nothing: no endpoint that decides or refuses
+    /// looks at the calls of this request.
     pub fn reads_calls(&self, request: &Request<'_>) -> Option<usize> {
         let exchange = request.exchange.as_ref()?;
-        let about =
-            |inspection: &&Inspection| exchange.target.readings().any(|path| inspection.path.matches(path));
         let applying = self.candidates(request.host).filter(|(_, entry)| applies(entry, request));
-        let inspections = applying.filter_map(|(_, entry)| entry.endpoint.inspection.as_ref()).filter(about);
-        inspections.filter_map(|inspection| inspection.calls.map(|calls| calls.most)).max()
+        let inspections = applying.filter_map(|(_, entry)| entry.endpoint.inspection.as_ref());
+        let about: Vec<_> = inspections.filter(|inspection| inspection.is_about(exchange.target)).collect();
+        let decides = about.iter().map(|inspection| inspection.rank()).max();
+        // One that does not decide still refuses.
+        let looks =
+            |inspection: &&&Inspection| Some(inspection.rank()) == decides || !inspection.deny.is_empty();
+        about.iter().filter(looks).filter_map(|inspection| inspection.calls.map(|calls| calls.most)).max()
     }
 
     /// Whether some entry about this host takes this address for it.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::{Mark, Problem, Problems, Refused};
-use crate::{CallLimits, CallPattern, Cidr, Glob, Host, HostPattern, parse, yaml};
+use crate::{CallLimits, CallPattern, Cidr, Glob, Host, HostPattern, Target, parse, yaml};
 
 /// A document.
 #[derive(Clone, Debug)]
@@ -242,6 +242,20 @@ impl Inspection {
     /// What decides among endpoints about one request: the narrowest path, and of equal ones those that look at calls.
     pub fn rank(&self) -> (usize, bool) {
         (self.path.specificity(), self.calls.is_some())
+    }
+
+    /// Whether it is about a request to this. What looks at calls is also about paths that the server may take for its own: who spells
+    /// one differently is not to get round it.
+    pub(crate) fn is_about(&self, target: &Target) -> bool {
+        match self.calls {
+            Some(_) => target.alike().any(|path| self.path.matches(&path)),
+            None => self.path.matches(target.path()),
+        }
+    }
+
+    /// Whether it may be, in any reading of the path.
+    pub(crate) fn may_be_about(&self, target: &Target) -> bool {
+        self.is_about(target) || target.readings().any(|path| self.path.matches(path))
     }
 }
 

@@ -43,7 +43,7 @@ fn denies_calls(pattern: &CallPattern, content: Content<'_>) -> bool {
 
 /// The first rule of the endpoint that refuses the request, in any reading of its path.
 pub(crate) fn denying<'p>(inspection: &'p Inspection, exchange: &Exchange<'_>) -> Option<&'p Rule> {
-    let about = exchange.target.readings().any(|path| inspection.path.matches(path));
+    let about = inspection.may_be_about(exchange.target);
     inspection.deny.iter().filter(|_| about).find(|rule| denies(rule, inspection.protocol, exchange))
 }
 

@@ -1,7 +1,7 @@
 //! The path and query of a request, in the one form that rules are matched against.
 //!
 //! What two servers could read in two ways is refused, not guessed: rules protect nothing if the server sees another path than
-//! the rule did. Percent-encoding is undone once, dot segments are resolved.
+//! the rule did. Percent-encoding is undone once.
 
 /// A path that has one reading, and its query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,6 @@ impl Target {
         let rest = path.strip_prefix('/').ok_or("a path begins with a slash")?;
         let mut segments: Vec<String> = Vec::new();
         let mut encoded_slash = false;
-        let mut last_is_dots = false;
         let count = rest.split('/').count();
         for (index, raw) in rest.split('/').enumerate() {
             if raw.is_empty() && index + 1 < count {
@@ -38,15 +37,10 @@ impl Target {
             }
             let (segment, slash) = decode_segment(raw)?;
             encoded_slash |= slash;
-            last_is_dots = matches!(segment.as_str(), "." | "..");
-            match segment.as_str() {
-                "." => {}
-                ".." => drop(segments.pop().ok_or("a path leads above its root")?),
-                _ => segments.push(segment),
+            if matches!(segment.as_str(), "." | "..") {
+                return Err("a path with a dot segment has two readings: resolve it before it is sent");
             }
-        }
-        if last_is_dots {
-            segments.push(String::new());
+            segments.push(segment);
         }
         let path = format!("/{}", segments.join("/"));
         let slashed = encoded_slash.then(|| path.replace("%2F", "/"));
@@ -68,9 +62,25 @@ impl Target {
         std::iter::once(self.path.as_str()).chain(self.slashed.as_deref())
     }
 
+    /// Paths that some servers take for this one: case counts for them no more than parameters of a segment or a slash at the end.
+    pub(crate) fn alike(&self) -> impl Iterator<Item = String> {
+        self.readings().map(alike)
+    }
+
     /// Values of a parameter, in their order.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.query.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What all paths that some servers take for this one have in common.
+pub(crate) fn alike(path: &str) -> String {
+    let bare: Vec<&str> =
+        path.split('/').map(|segment| segment.split(';').next().unwrap_or_default()).collect();
+    let joined = bare.join("/").to_ascii_lowercase();
+    match joined.trim_end_matches('/') {
+        "" => joined.get(..1).unwrap_or_default().to_owned(),
+        shorter => shorter.to_owned(),
     }
 }
 
@@ -155,10 +165,7 @@ mod tests {
             ("/", "/"),
             ("/a/b?x=1", "/a/b"),
             ("/a/%62/", "/a/b/"),
-            ("/a/./b/../c", "/a/c"),
-            ("/a/%2e%2E/c", "/c"),
-            ("/a/..", "/"),
-            ("/a/b/.", "/a/b/"),
+            ("/a/.b/..c/...", "/a/.b/..c/..."),
             ("/@types%2fnode", "/@types%2Fnode"),
             ("/caf%C3%A9", "/café"),
             ("/a;v=1/b", "/a;v=1/b"),
@@ -170,6 +177,12 @@ mod tests {
             "a",
             "/..",
             "/a/../..",
+            "/a/./b",
+            "/a/../c",
+            "/a/%2e%2E/c",
+            "/a/..",
+            "/a/b/.",
+            "/.",
             "//a",
             "/a//b",
             "/a%00",
@@ -196,6 +209,16 @@ mod tests {
             assert!(Target::parse(raw).is_err(), "{raw}");
         }
         assert!(Target::parse("/@types%2Fnode").unwrap().encoded_slash());
+        for (path, wanted) in [
+            ("", ""),
+            ("/", "/"),
+            ("//", "/"),
+            ("/McP/", "/mcp"),
+            ("/a;x=1/B;y", "/a/b"),
+            ("/a%2fB//", "/a%2fb"),
+        ] {
+            assert_eq!(alike(path), wanted, "{path}");
+        }
         let target = Target::parse("/a?x=1&x=a+b&y=%26&z").unwrap();
         assert_eq!(target.values("x").collect::<Vec<_>>(), ["1", "a b"]);
         assert_eq!(target.values("y").collect::<Vec<_>>(), ["&"]);

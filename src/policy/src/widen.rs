@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::document::{Binaries, Enforcement, Inspection, Rule, Unlisted};
 use crate::merge::{Entry, Origin, Policy};
 use crate::{Glob, Host, HostPattern};
-use cover::{Scope, addresses_cover, deny_covers, may_deny, rule_covers, same, selector_covers};
+use cover::{Scope, addresses_cover, deny_covers, may_deny, paths_cover, rule_covers, same};
 use example::{Change, example};
 
 /// Something that a change allows, or asks about, and the old policy did not.
@@ -142,19 +142,19 @@ fn covered(before: &[Entry], after: &[Entry], own: &Entry, piece: &Scope<'_>, gr
         let stays = |new: &&Entry| new.endpoint.inspection.is_some();
         Scope::pieces(gone).iter().all(|scope| after.iter().filter(stays).any(|new| scope.covered_by(new)))
     };
-    let (selector, slash) = match (grant, &own.endpoint.inspection) {
+    let (wanted, slash) = match (grant, &own.endpoint.inspection) {
         // The old entry was unseen where another one inspected; so is the new one, as long as that other one is still there.
         (Grant::Plain, None) => return inspected().all(|(other, _)| kept(other)),
         (Grant::Rule(..) | Grant::Audit(_), None) => return inspected().next().is_none(),
         (Grant::Plain, Some(_)) => return false,
         (Grant::Rule(inspection, _) | Grant::Audit(inspection), Some(_)) => {
-            (&inspection.path, piece.entry.endpoint.allow_encoded_slash)
+            (inspection, piece.entry.endpoint.allow_encoded_slash)
         }
     };
     let Some(had) = &own.endpoint.inspection else { return false };
     let narrowest = inspected().all(|(_, other)| other.rank() <= had.rank());
     let slashes = !slash || inspected().all(|(other, _)| other.endpoint.allow_encoded_slash);
-    if !narrowest || !slashes || !selector_covers(&had.path, selector) {
+    if !narrowest || !slashes || !paths_cover(had, wanted) {
         return false;
     }
     let denied = inspected()

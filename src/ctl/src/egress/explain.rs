@@ -28,6 +28,10 @@ pub(crate) async fn explain(session: &mut Session, arguments: &QuestionArgs) -> 
             return Err(Failure::new(Exit::Usage, text));
         }
     };
+    if arguments.call.is_some() && (exchange.is_none() || arguments.upgrade) {
+        let text = "a call is in the body of a request: give METHOD PATH, as POST /mcp, and no --upgrade";
+        return Err(Failure::new(Exit::Usage, text));
+    }
     let (host, port) = place_of(place)?;
     let literal = Host::parse(&host).ok().and_then(|host| match host {
         Host::Address(address) => Some(address),

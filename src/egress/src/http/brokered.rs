@@ -37,7 +37,8 @@ pub(super) async fn fill(
     let events = Arc::clone(&session.proxy);
     let heard = move |misplaced: Misplaced| events.events.happened("secret-misplaced", &misplaced);
     // Calls go on as they were decided.
-    let rewrites = admitted.ruling.rewrites_bodies && !asked.read.is_said();
+    let rewrites =
+        admitted.ruling.rewrites_bodies && !(asked.read.is_said() && admitted.ruling.looks_at_calls);
     let body = table.body(place, &mut head, body, rewrites, heard).await;
     let (body, in_body) = body.map_err(|fault| match fault {
         BodyFault::Misplaced(why) => misplaced(session, &why),

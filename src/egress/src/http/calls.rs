@@ -143,7 +143,13 @@ pub(super) fn is_stream(asked: &Asked, admitted: &Admitted, headers: &HeaderMap)
     }
     let accepts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let events = accepts.flat_map(|value| value.split(',')).any(|kind| {
-        kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+        let mut parts = kind.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/event-stream"));
+        // With the weight zero it says the contrary.
+        named
+            && !parts.any(|part| {
+                part.to_ascii_lowercase().starts_with("q=0") && !part.contains(|c| ('1'..='9').contains(&c))
+            })
     });
     let why = match asked.method {
         Method::GET if !events => "GET is for a stream of events here: Accept has to say text/event-stream",

@@ -125,8 +125,16 @@ async fn carry(
     if serve::is_inference(&asked.place) {
         return brokered::models(session, request).await;
     }
-    let request = request.map(|body| body.map_err(|_| BodyError::Program).boxed_unsync());
-    let request = calls::read(session, &mut asked, request).await?;
+    let mut request = request.map(|body| body.map_err(|_| BodyError::Program).boxed_unsync());
+    if asked.kind == Kind::Request {
+        // What is decided is what goes on.
+        headers::take_hop_by_hop(request.headers_mut());
+    }
+    let told = |fault: Fault| {
+        proxy.events.happened(fault.1, &fault.2.message);
+        fault
+    };
+    let request = calls::read(session, &mut asked, request).await.map_err(told)?;
     let seen = Seen { exchange: asked.exchange(asked.kind), raw: &asked.raw };
     let admitted =
         proxy.admit(&session.who, &asked.place, session.address, Some(seen), &session.granted).await;
@@ -134,7 +142,7 @@ async fn carry(
         Ok(admitted) => admitted,
         Err(refusal) => return calls::refused(&asked, refusal),
     };
-    calls::is_stream(&asked, &admitted, request.headers())?;
+    calls::is_stream(&asked, &admitted, request.headers()).map_err(told)?;
     if asked.kind == Kind::Upgrade {
         return super::websocket::open(session, asked, admitted, request).await;
     }
@@ -164,6 +172,7 @@ pub(super) fn toward_server(
 ) -> Result<Request<Body>, Fault> {
     let (mut head, body) = request.into_parts();
     headers::take_hop_by_hop(&mut head.headers);
+    headers::take_steering(&mut head.headers);
     headers::join_cookies(&mut head.headers);
     let Place { host, port } = &asked.place;
     let default = if session.tls { 443 } else { 80 };

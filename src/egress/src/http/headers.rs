@@ -2,6 +2,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use crate::secrets::STEERING;
+
 const HOP: [HeaderName; 8] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
@@ -29,6 +31,13 @@ pub(super) fn take_hop_by_hop(headers: &mut HeaderMap) {
     }
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Takes out what leads some servers to another host, path or method than those that were decided.
+pub(super) fn take_steering(headers: &mut HeaderMap) {
+    for name in STEERING {
+        headers.remove(*name);
     }
 }
 

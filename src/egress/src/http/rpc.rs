@@ -38,7 +38,7 @@ pub(super) fn read(body: &[u8]) -> Result<Said, &'static str> {
     let mut strict = serde_json::Deserializer::from_str(text);
     // What is wrong with it is said without its own words.
     Strict(DEEPEST).deserialize(&mut strict).map_err(|error| match error.classify() {
-        Category::Data => "a name stands in it twice, or it is nested too deeply",
+        Category::Data => "a name stands in it twice or holds control characters, or it is nested too deeply",
         Category::Io | Category::Syntax | Category::Eof => "it is not JSON",
     })?;
     strict.end().map_err(|_| "it is not JSON alone")?;
@@ -179,7 +179,8 @@ impl<'de> Visitor<'de> for Strict {
         let below = self.below()?;
         let mut names: HashSet<String> = HashSet::new();
         while let Some(name) = values.next_key::<String>()? {
-            if !names.insert(name) {
+            // Readers in C end a name at its first zero.
+            if name.chars().any(char::is_control) || !names.insert(name) {
                 return Err(A::Error::custom("twice"));
             }
             values.next_value_seed(below)?;

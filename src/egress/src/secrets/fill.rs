@@ -43,14 +43,17 @@ const NEVER: &[&str] = &[
     "proxy-connection",
 ];
 
-/// Headers by which some servers take another host or path than that of the first line, on which bindings were decided.
-const STEERING: &[&str] = &[
+/// Headers by which some servers take another host, path or method than that of the first line, on which all was decided.
+pub const STEERING: &[&str] = &[
     "forwarded",
     "x-forwarded-host",
     "x-forwarded-prefix",
     "x-forwarded-server",
     "x-forwarded-uri",
     "x-host",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
     "x-original-url",
     "x-rewrite-url",
 ];

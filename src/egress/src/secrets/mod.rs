@@ -18,7 +18,7 @@ mod store;
 mod table;
 
 pub use body::BodyFault;
-pub use fill::Filled;
+pub use fill::{Filled, STEERING};
 pub use fuzz::{fuzz_scanner, fuzz_watched};
 pub use placeholder::fuzz_placeholder;
 pub use scanner::{Echoed, SHORTEST_SCANNED, Scanner};

@@ -6,7 +6,7 @@ use crate::document::{Endpoint, Enforcement, Hosts, Inspection, PathSelector, Pr
 use crate::fields::{Fields, Unenforced, number_of};
 use crate::problem::{Mark, Problems, shown};
 use crate::yaml::Node;
-use crate::{Cidr, Glob, Host, HostPattern, Reach, address};
+use crate::{Cidr, Glob, Host, HostPattern, Reach, address, path};
 
 const CREDENTIALS: &str =
     "secrets of a tenant are bound to hosts with tenantctl, not by a policy; take it out";
@@ -273,7 +273,10 @@ fn inspection(mark: Mark, requests: Requests<'_>, problems: &mut Problems<'_>) -
             "without path this endpoint is about every request to its host: give the path of the server",
         );
     }
-    let path = requests.path.map_or(Some(PathSelector::All), |(mark, text)| selector(mark, text, problems));
+    let path = requests.path.map_or(Some(PathSelector::All), |(mark, text)| match requests.calls {
+        Some(_) => selector(mark, &path::alike(text), problems),
+        None => selector(mark, text, problems),
+    });
     let deny = requests.deny_rules.map(|(_, rules)| rules).unwrap_or_default();
     let allow = match (requests.calls, requests.access) {
         (Some(options), None) => calls::allowed(mark, options, requests.rules, &deny, problems)?,

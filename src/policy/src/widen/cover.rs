@@ -74,7 +74,7 @@ pub(super) fn terms_cover(old: &Entry, new: &Entry) -> bool {
 }
 
 /// Whether the first selector takes every path of the second.
-pub(super) fn selector_covers(had: &PathSelector, wanted: &PathSelector) -> bool {
+fn selector_covers(had: &PathSelector, wanted: &PathSelector) -> bool {
     match (had, wanted) {
         (PathSelector::All, _) => true,
         (PathSelector::Below(had), PathSelector::Below(wanted)) => {
@@ -82,6 +82,13 @@ pub(super) fn selector_covers(had: &PathSelector, wanted: &PathSelector) -> bool
         }
         (had, wanted) => had == wanted,
     }
+}
+
+/// Whether the old endpoint is about every path that the new one is about.
+pub(super) fn paths_cover(had: &Inspection, wanted: &Inspection) -> bool {
+    // Of one that looks at calls each path stands for others, too.
+    let alike = had.calls.is_some() || wanted.calls.is_none() || had.path == PathSelector::All;
+    alike && selector_covers(&had.path, &wanted.path)
 }
 
 /// Whether the old rule allows all that the new one does.
@@ -136,7 +143,7 @@ pub(super) fn deny_covers(after: &[Entry], (entry, inspection, rule): (&Entry, &
             now.enforcement == crate::Enforcement::Enforce
                 && now.protocol == inspection.protocol
                 && piece.covered_by(new)
-                && selector_covers(&now.path, &inspection.path)
+                && paths_cover(now, inspection)
                 && now.deny.iter().any(|own| rule_covers(own, rule))
         })
     })

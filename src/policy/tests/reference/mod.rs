@@ -52,6 +52,27 @@ fn selected(selector: &PathSelector, path: &str) -> bool {
     }
 }
 
+/// Whether the endpoint is about the path; one that looks at calls takes others for the same, and both readings.
+fn is_about(inspection: &Inspection, path: &str) -> bool {
+    if inspection.calls.is_none() {
+        return selected(&inspection.path, path);
+    }
+    [path.to_owned(), path.replace("%2F", "/")].iter().any(|path| {
+        let mut plain = String::new();
+        let mut skips = false;
+        for c in path.chars() {
+            skips = (skips || c == ';') && c != '/';
+            if !skips {
+                plain.push(c.to_ascii_lowercase());
+            }
+        }
+        while plain.len() > 1 && plain.ends_with('/') {
+            plain.pop();
+        }
+        selected(&inspection.path, &plain)
+    })
+}
+
 fn width(selector: &PathSelector) -> usize {
     match selector {
         PathSelector::All => 0,
@@ -143,7 +164,7 @@ fn allows(inspection: &Inspection, exchange: &Exchange<'_>) -> bool {
 fn denies(inspection: &Inspection, exchange: &Exchange<'_>) -> bool {
     let path = exchange.target.path();
     let paths = [path.to_owned(), path.replace("%2F", "/")];
-    paths.iter().any(|path| selected(&inspection.path, path))
+    (is_about(inspection, path) || paths.iter().any(|path| selected(&inspection.path, path)))
         && inspection.deny.iter().any(|rule| {
             method(rule, inspection.protocol, exchange)
                 && denies_content(rule, exchange)
@@ -249,10 +270,8 @@ fn requests(
     if inspected.iter().any(|(_, inspection)| enforced(inspection) && denies(inspection, exchange)) {
         return Verdict::Deny;
     }
-    let about: Vec<_> = inspected
-        .iter()
-        .filter(|(_, inspection)| selected(&inspection.path, exchange.target.path()))
-        .collect();
+    let about: Vec<_> =
+        inspected.iter().filter(|(_, inspection)| is_about(inspection, exchange.target.path())).collect();
     let width =
         |inspection: &Inspection| 2 * width(&inspection.path) + usize::from(inspection.calls.is_some());
     let Some(most) = about.iter().map(|(_, inspection)| width(inspection)).max() else {

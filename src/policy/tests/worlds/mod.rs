@@ -253,6 +253,8 @@ pub fn asked() -> impl Strategy<Value = Asked> {
         "/c/b",
         "/",
         "/a/",
+        "/A",
+        "/a;x/B/",
         "/a%2Fb",
         "/ab",
         "/a?x=1",
