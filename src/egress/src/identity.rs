@@ -129,7 +129,12 @@ impl Identity {
             None => None,
         };
         while answered.is_none() {
-            answered = self.line(UnixStream::connect(&self.socket).await?, inode).await?;
+            answered = match UnixStream::connect(&self.socket).await {
+                Ok(stream) => self.line(stream, inode).await?,
+                // More connections wait to be let in than the socket holds, for a moment.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+                Err(error) => return Err(error),
+            };
             if answered.is_none() {
                 tokio::time::sleep(AGAIN).await;
             }

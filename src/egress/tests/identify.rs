@@ -2,20 +2,28 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockProtocol, SockType, UnixAddr, bind, listen, socket,
+};
 use tenant_egress::identity::Identity;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 
 /// Answers `inode N` with the program `/N`, and what `change` makes of that; without an answer it hangs up.
 fn identify(change: fn(usize, String) -> Option<String>) -> (tempfile::TempDir, Identity, Arc<AtomicUsize>) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("identify.sock");
-    let server = UnixListener::bind(&path).unwrap();
+    let connections = serve(UnixListener::bind(&path).unwrap(), change);
+    (directory, Identity::new(netlink(), path), connections)
+}
+
+fn serve(server: UnixListener, change: fn(usize, String) -> Option<String>) -> Arc<AtomicUsize> {
     let connections = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&connections);
     tokio::spawn(async move {
@@ -36,10 +44,22 @@ fn identify(change: fn(usize, String) -> Option<String>) -> (tempfile::TempDir, 
             }
         }
     });
+    connections
+}
+
+fn netlink() -> OwnedFd {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let diag = SockProtocol::NetlinkSockDiag;
-    let netlink = socket(AddressFamily::Netlink, SockType::Raw, flags, diag).unwrap();
-    (directory, Identity::new(netlink, path), connections)
+    socket(AddressFamily::Netlink, SockType::Raw, flags, diag).unwrap()
+}
+
+/// A listening socket at which hardly any connection may wait.
+fn narrow(path: &Path) -> UnixListener {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let listener = socket(AddressFamily::Unix, SockType::Stream, flags, None).unwrap();
+    bind(listener.as_raw_fd(), &UnixAddr::new(path).unwrap()).unwrap();
+    listen(&listener, Backlog::new(1).unwrap()).unwrap();
+    UnixListener::from_std(listener.into()).unwrap()
 }
 
 #[tokio::test]
@@ -82,4 +102,30 @@ async fn more_than_one_answer_is_none() {
     }
     // None of these connections is used again.
     assert_eq!(connections.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn a_socket_at_which_too_many_wait_is_tried_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("identify.sock");
+    let server = narrow(&path);
+    let mut waiting = Vec::new();
+    let full = loop {
+        match UnixStream::connect(&path).await {
+            Ok(stream) if waiting.len() < 64 => waiting.push(stream),
+            Ok(_) => panic!("as many as want to may wait"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
+    let identity = Identity::new(netlink(), path);
+    let asks = async { identity.programs(1).await.unwrap() };
+    let serves = async {
+        // Several times in vain.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(waiting);
+        serve(server, |_, answer| Some(answer))
+    };
+    let (answer, _) = tokio::join!(asks, serves);
+    assert_eq!(answer, [["/1"]]);
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use model::TenantId;
 
@@ -16,9 +16,8 @@ use crate::process::{self, Descriptors, Process};
 const DEPTH: usize = 16;
 const PROCESSES: usize = 16_384;
 const ANCESTORS: usize = 64;
-
-/// Longer nobody waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Descriptors that are looked at before the clock is again.
+const STEP: usize = 256;
 
 /// Where the kernel tells of groups and processes.
 #[derive(Clone, Debug)]
@@ -51,22 +50,20 @@ impl Tree {
 ///
 /// # Errors
 ///
-/// If not all processes can be looked at: nobody may be left out.
-pub fn holders(tree: &Tree, tenant: &TenantId, inode: u64) -> io::Result<Vec<Vec<String>>> {
+/// If not all processes can be looked at until then: nobody may be left out.
+pub fn holders(tree: &Tree, tenant: &TenantId, inode: u64, until: Instant) -> io::Result<Vec<Vec<String>>> {
     let slice = tree.groups.join("tenants.slice").join(tenant.slice());
     let mut members = BTreeSet::new();
     // Not the tenant's programs: who asks, and who keeps the namespace. Neither takes a descriptor from anybody.
     collect(&slice, 0, &[tenant.egress_unit(), tenant.net_unit()], &mut members)?;
     let wanted = format!("socket:[{inode}]");
     let mut found = Vec::new();
-    let begun = Instant::now();
-    let late = || begun.elapsed() > PATIENCE;
     for pid in &members {
         let process = match Process::open(&tree.proc, *pid) {
             Err(error) if is_gone(&error) => continue,
             opened => opened?,
         };
-        match holds(&process, OsStr::new(&wanted), &late) {
+        match holds(&process, OsStr::new(&wanted), until) {
             Ok(false) => {}
             Ok(true) => found.push(chain(&tree.proc, &process, &members)),
             Err(error) if is_gone(&error) => {}
@@ -116,12 +113,10 @@ fn collect(group: &Path, depth: usize, others: &[String], members: &mut BTreeSet
 
 /// Whether a thread of the process holds it: a thread may have descriptors of its own (clone(2) without `CLONE_FILES`, or unshare(2)), and
 /// `/proc/PID/fd` shows those of the first thread, none when that one has ended.
-fn holds(process: &Process, wanted: &OsStr, late: &dyn Fn() -> bool) -> io::Result<bool> {
+fn holds(process: &Process, wanted: &OsStr, until: Instant) -> io::Result<bool> {
     for thread in process.threads()? {
-        if late() {
-            return Err(io::Error::other("the tenant has too many open files to look at in time"));
-        }
-        match process.descriptors(&thread).and_then(|all| shows(&all, wanted)) {
+        in_time(until)?;
+        match process.descriptors(&thread).and_then(|all| shows(&all, wanted, until)) {
             Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(error) if is_gone(&error) => {}
@@ -131,13 +126,25 @@ fn holds(process: &Process, wanted: &OsStr, late: &dyn Fn() -> bool) -> io::Resu
     Ok(false)
 }
 
-fn shows(descriptors: &Descriptors, wanted: &OsStr) -> io::Result<bool> {
-    for name in &descriptors.names {
-        match descriptors.link(name) {
-            Ok(link) if link == wanted => return Ok(true),
-            Ok(_) => {}
-            Err(error) if is_gone(&error) => {}
-            Err(error) => return Err(error),
+fn in_time(until: Instant) -> io::Result<()> {
+    if Instant::now() < until {
+        return Ok(());
+    }
+    Err(io::Error::other(
+        "the tenant has more open files than can be looked at in time (fewer open files, processes and threads take less)",
+    ))
+}
+
+fn shows(descriptors: &Descriptors, wanted: &OsStr, until: Instant) -> io::Result<bool> {
+    for names in descriptors.names.chunks(STEP) {
+        in_time(until)?;
+        for name in names {
+            match descriptors.link(name) {
+                Ok(link) if link == wanted => return Ok(true),
+                Ok(_) => {}
+                Err(error) if is_gone(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(false)
@@ -191,6 +198,10 @@ mod tests {
         fs::metadata(format!("/proc/thread-self/fd/{}", listener.as_raw_fd())).unwrap().st_ino()
     }
 
+    fn later() -> Instant {
+        Instant::now() + std::time::Duration::from_secs(600)
+    }
+
     fn list(group: &Path, processes: &str) {
         let mut file = fs::File::create(group.join("cgroup.procs")).unwrap();
         io::Write::write_all(&mut file, processes.as_bytes()).unwrap();
@@ -202,11 +213,28 @@ mod tests {
         let (_groups, tree, acme) = acme();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let inode = inode(&listener);
-        let found = holders(&tree, &acme, inode).unwrap();
+        let found = holders(&tree, &acme, inode, later()).unwrap();
         assert_eq!(found.len(), 1);
         drop(listener);
-        assert!(holders(&tree, &acme, inode).unwrap().is_empty());
-        assert!(holders(&tree, &TenantId::parse("other").unwrap(), inode).is_err());
+        assert!(holders(&tree, &acme, inode, later()).unwrap().is_empty());
+        assert!(holders(&tree, &TenantId::parse("other").unwrap(), inode, later()).is_err());
+    }
+
+    #[test]
+    fn what_is_not_looked_at_in_time_is_not_answered() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (_groups, tree, acme) = acme();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let error = holders(&tree, &acme, inode(&listener), Instant::now()).unwrap_err().to_string();
+        assert!(error.contains("in time"), "{error}");
+        assert_eq!(holders(&tree, &acme, inode(&listener), later()).unwrap().len(), 1);
+        // Nor what comes late within one table.
+        let process = Process::open(Path::new("/proc"), std::process::id()).unwrap();
+        let first =
+            process.descriptors(&std::ffi::CString::new(std::process::id().to_string()).unwrap()).unwrap();
+        let wanted = format!("socket:[{}]", inode(&listener));
+        assert!(shows(&first, OsStr::new(&wanted), Instant::now()).is_err());
+        assert!(shows(&first, OsStr::new(&wanted), later()).unwrap());
     }
 
     #[test]
@@ -233,7 +261,7 @@ mod tests {
                 list(&at, "");
             }
             let tree = Tree { groups: groups.path().to_owned(), proc: "/proc".into() };
-            assert_eq!(holders(&tree, &acme, inode(&listener)).unwrap().len(), seen, "{group}");
+            assert_eq!(holders(&tree, &acme, inode(&listener), later()).unwrap().len(), seen, "{group}");
         }
     }
 
@@ -255,10 +283,10 @@ mod tests {
         let (own, wanted) = (std::process::id(), format!("socket:[{inode}]"));
         let process = Process::open(Path::new("/proc"), own).unwrap();
         let first = process.descriptors(&std::ffi::CString::new(own.to_string()).unwrap()).unwrap();
-        assert!(!shows(&first, OsStr::new(&wanted)).unwrap());
-        assert_eq!(holders(&tree, &acme, inode).unwrap().len(), 1);
+        assert!(!shows(&first, OsStr::new(&wanted), later()).unwrap());
+        assert_eq!(holders(&tree, &acme, inode, later()).unwrap().len(), 1);
         drop(ends);
         thread.join().unwrap();
-        assert!(holders(&tree, &acme, inode).unwrap().is_empty());
+        assert!(holders(&tree, &acme, inode, later()).unwrap().is_empty());
     }
 }

@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod holders;
+mod pace;
 mod peer;
 mod process;
+mod seats;
 mod serve;
 
 pub use holders::{Tree, holders};
