@@ -163,6 +163,39 @@ fn what_reads_more_decides_and_a_deny_rule_counts_for_what_nobody_can_read() {
 }
 
 #[test]
+fn another_spelling_of_the_path_does_not_get_round_the_rules_about_calls() {
+    let wide =
+        endpoint("host: mcp.example.com, port: 443, protocol: rest, enforcement: enforce, access: full");
+    let slashes = format!("{wide}        allow_encoded_slash: true\n");
+    for rest in [&wide, &slashes] {
+        let policy = merged(&[(Level::Preset, MCP), (Level::Tenant, rest)]);
+        for path in ["/mcp", "/mcp/", "/MCP", "/mcp;x=1", "/Mcp;/"] {
+            let said = |tool| posted(&policy, HOST, path, &[call("tools/call", Some(tool))]);
+            assert_eq!((said("send_email"), said("search_web")), (Verdict::Deny, Verdict::Allow), "{path}");
+            let unread = Ask { content: Content::Unknown, ..http(HOST, "POST", path) };
+            assert_eq!(verdict(&policy, unread), Verdict::Deny, "{path}");
+        }
+        // What is another path for every server is the wider endpoint's.
+        for path in ["/mcp2", "/v1/mcp", "/mc"] {
+            assert_eq!(
+                posted(&policy, HOST, path, &[call("tools/call", Some("send_email"))]),
+                Verdict::Allow,
+                "{path}"
+            );
+        }
+    }
+    let below = MCP.replace("path: /mcp", "path: /mcp/**");
+    let policy = merged(&[(Level::Preset, &below), (Level::Tenant, &slashes)]);
+    assert_eq!(posted(&policy, HOST, "/mcp%2Fx", &[call("tools/call", Some("send_email"))]), Verdict::Deny);
+    // And what is looked at under more spellings than before widens.
+    let exact = of(&endpoint(
+        "host: mcp.example.com, port: 443, path: /mcp, protocol: rest, enforcement: audit, access: full",
+    ));
+    let spelled = mcp("mcp: { allow_all_known_mcp_methods: true }");
+    assert!(!widens(&exact, &spelled).is_empty());
+}
+
+#[test]
 fn audit_lets_go_on_what_cannot_be_read_too() {
     let policy = of(&MCP.replace("enforcement: enforce", "enforcement: audit"));
     assert!(says(&policy, "vendor/own", None) && says(&policy, "tools/call", Some("send_email")));

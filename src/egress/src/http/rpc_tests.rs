@@ -56,6 +56,8 @@ fn messages_are_what_they_say() {
 
 /// Members of a message beside its version and identifier.
 const DOUBTFUL: &[&str] = &[
+    r#""method":"tools/call","params":{"name\u0000":"send_email","name":"search"}"#,
+    r#""method":"own","params":{"a":{"b\u001f":1}}"#,
     r#""method":"tools/list","method":"tools/call""#,
     r#""method":"tools/list","m\u0065thod":"tools/call""#,
     r#""method":"tools/list","Method":"tools/call""#,
