@@ -92,7 +92,7 @@ fn a_later_layer_does_not_undo_a_deny_rule() {
         endpoint("host: a.example.com, port: 443, protocol: rest, enforcement: enforce, access: full");
     let policy = merged(&[(Level::Approval, &allows), (Level::Profile, &denies)]);
     assert_eq!(verdict(&policy, http("a.example.com", "GET", "/admin/x")), Verdict::Deny);
-    assert_eq!(verdict(&policy, http("a.example.com", "get", "/a/../admin/%78")), Verdict::Deny);
+    assert_eq!(verdict(&policy, http("a.example.com", "get", "/%61dmin/%78")), Verdict::Deny);
 }
 
 /// `%2F` that an endpoint takes must not hide a path from its deny rules.
