@@ -209,6 +209,10 @@ mod tests {
             assert!(Target::parse(raw).is_err(), "{raw}");
         }
         assert!(Target::parse("/@types%2Fnode").unwrap().encoded_slash());
+    }
+
+    #[test]
+    fn paths_that_servers_take_for_one_another_have_one_form() {
         for (path, wanted) in [
             ("", ""),
             ("/", "/"),
@@ -219,6 +223,10 @@ mod tests {
         ] {
             assert_eq!(alike(path), wanted, "{path}");
         }
+    }
+
+    #[test]
+    fn a_parameter_has_all_of_its_values() {
         let target = Target::parse("/a?x=1&x=a+b&y=%26&z").unwrap();
         assert_eq!(target.values("x").collect::<Vec<_>>(), ["1", "a b"]);
         assert_eq!(target.values("y").collect::<Vec<_>>(), ["&"]);
