@@ -167,10 +167,12 @@ fn the_policy_in_force_is_explained_by_tenantd() {
     assert_eq!(
         ended.calls,
         [
-            r#"explain-egress acme {"host":"api.github.com","port":443,"address":null,"own":false,"binaries":["/usr/bin/curl"],"method":"GET","path":"/zen","upgrade":false}"#
+            r#"explain-egress acme {"host":"api.github.com","port":443,"address":null,"own":false,"binaries":["/usr/bin/curl"],"method":"GET","path":"/zen","upgrade":false,"call":null,"tool":null}"#
         ]
     );
-    for line in ["egress explain acme", "egress explain acme a.example.org GET"] {
+    let without = "egress explain acme a.example.org --call tools/call";
+    let upgrade = "egress explain acme a.example.org GET / --call tools/call --upgrade";
+    for line in ["egress explain acme", "egress explain acme a.example.org GET", without, upgrade] {
         assert_eq!(tenantctl(Fake::default(), line).code, 64, "{line}");
     }
 }
