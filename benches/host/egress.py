@@ -7,6 +7,7 @@ from measure import Failed, bench, eventually, progress, promises, run
 
 TENANT, NEIGHBOUR, WORLD, PEER = "alpha", "beta", "t-world", "t-nginx"
 PLAIN, KEPT, LOOKED, NAMED = "pass.example.com", "kept.example.com", "rest.example.com", "named.example.com"
+BARE, ALIKE = 4431, 4432
 HOST, SERVER = "93.184.216.1", "93.184.216.34"
 FILE_MIB, CLIENTS = 256, 32
 WORK = pathlib.Path("/run/bench-egress")
@@ -101,13 +102,15 @@ def fetch(command):
     return FILE_MIB / (time.monotonic() - begun)
 
 
-def passing(pids, command, rounds):
-    """MiB a second, and MiB a processor second."""
-    speeds, before = [], tick(pids())
+def passing(ways, rounds):
+    """For each way, in turn: MiB a second, and MiB a processor second of all downloads."""
+    speeds, spent = [[] for _ in ways], [0 for _ in ways]
     for _ in range(rounds):
-        speeds.append(fetch(command))
-    spent = tick(pids()) - before
-    return statistics.median(speeds), FILE_MIB * rounds / max(spent, 0.01)
+        for way, (pids, command) in enumerate(ways):
+            before = tick(pids())
+            speeds[way].append(fetch(command))
+            spent[way] += tick(pids()) - before
+    return speeds, [FILE_MIB * rounds / max(one, 0.01) for one in spent]
 
 
 def requests(pids, space, target, seconds, *options):
@@ -125,23 +128,25 @@ def requests(pids, space, target, seconds, *options):
 
 CONNECTS = """
 import socket, ssl, sys, time
-host, address, port, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+count, targets = int(sys.argv[1]), [target.split(",") for target in sys.argv[2:]]
 context = ssl.create_default_context()
-took = []
-for _ in range(count):
+def connect(host, address, port):
     begun = time.perf_counter()
-    with context.wrap_socket(socket.create_connection((address, port)), server_hostname=host) as link:
+    with context.wrap_socket(socket.create_connection((address, int(port))), server_hostname=host) as link:
         link.sendall(f"GET /small HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n".encode())
         while link.recv(65536): pass
-    took.append((time.perf_counter() - begun) * 1e6)
-took.sort()
-print(took[len(took) // 2], took[len(took) * 99 // 100])
+    return (time.perf_counter() - begun) * 1e6
+for _ in range(count):
+    print(*(connect(*target) for target in targets))
 """
 
 
-def connecting(host, address, port, count=300):
-    """Microseconds of a connection with its TLS and one small answer, by a program of the cell: the median."""
-    return float(run("tenantctl", "exec", TENANT, "--", "python3", "-c", CONNECTS, host, address, str(port), str(count)).split()[0])
+def connecting(count=1000):
+    """Microseconds of connections with their TLS and one small answer, by a program of the cell: one through the proxy, one through each HAProxy, one through the proxy that asks which program it
+    is; and so on, in turn."""
+    targets = (PLAIN, SERVER, 443), (PLAIN, "127.0.0.1", BARE), (PLAIN, "127.0.0.1", ALIKE), (NAMED, SERVER, 443)
+    said = run("tenantctl", "exec", TENANT, "--", "python3", "-c", CONNECTS, str(count), *(f"{host},{address},{port}" for host, address, port in targets))
+    return [[float(word) for word in line.split()] for line in said.splitlines()]
 
 
 DENIED = """
@@ -223,23 +228,46 @@ def memory():
     return [sum(int(value) for value in re.findall(rf"^{kind}_\w+:\s+(\d+) kB", text, re.M)) for kind in ("Private", "Shared")]
 
 
-def haproxy():
-    (WORK / "haproxy.cfg").write_text(f"""
+def haproxy_file(port, more=""):
+    path = WORK / f"haproxy-{port}.cfg"
+    path.write_text(f"""
 global
   nbthread 1
   maxconn 4000
+  log /dev/log local0
 defaults
   mode tcp
   timeout connect 5s
   timeout client 1h
   timeout server 1h
 frontend f
-  bind 127.0.0.1:4431 namespace t-{TENANT}
+  bind 127.0.0.1:{port} namespace t-{TENANT}
+{more}
   default_backend b
 backend b
   server s {SERVER}:443
 """)
-    return subprocess.Popen(["haproxy", "-f", str(WORK / "haproxy.cfg"), "-db"])
+    return path
+
+
+def haproxy():
+    return subprocess.Popen(["haproxy", "-f", str(haproxy_file(BARE)), "-db"])
+
+
+def haproxy_alike():
+    """HAProxy that does and bears the same: it reads for whom a connection is and logs it, in the tenant's slice with the proxy's own filters of packets and system calls."""
+    file = haproxy_file(ALIKE, f"""  log global
+  option tcplog
+  option logasap
+  tcp-request inspect-delay 10s
+  tcp-request content reject if {{ req.ssl_hello_type 1 }} !{{ req.ssl_sni -i {PLAIN} }}
+  tcp-request content accept if {{ req.ssl_hello_type 1 }}
+  tcp-request content reject""")
+    unit = pathlib.Path("/usr/lib/systemd/system/tenant-egress@.service").read_text()
+    taken = [line for line in unit.splitlines() if line.startswith(("IPAddress", "TasksMax=", "NoNewPrivileges="))]
+    taken.append("SystemCallFilter=~@mount @reboot @swap")
+    run("systemd-run", "-q", "--unit=haproxy-alike", f"--slice=tenants-{TENANT}.slice", *(word for line in taken for word in ("-p", line)), "haproxy", "-f", str(file), "-db")
+    return lambda: [int(run("systemctl", "show", "-P", "MainPID", "haproxy-alike.service"))]
 
 
 def prepare():
@@ -265,6 +293,7 @@ def measured(seconds):
     children = [nginx(WORLD, "world", f"server {{ listen {SERVER}:443 ssl; root {WORK}/www; }}"),
                 nginx(PEER, "peer", f"upstream u {{ server {SERVER}:443; keepalive 64; }} server {{ listen 127.0.0.1:443 ssl; location / {{ proxy_pass https://u; proxy_http_version 1.1; proxy_set_header Connection ''; "
                       f"proxy_set_header Host {LOOKED}; proxy_ssl_protocols TLSv1.3; proxy_ssl_server_name on; proxy_ssl_name {LOOKED}; proxy_ssl_verify on; proxy_ssl_trusted_certificate {WORK}/ca.crt; }} }}"), haproxy()]
+    alike = haproxy_alike()
     try:
         time.sleep(1)
         for name in (PLAIN, LOOKED):
@@ -276,41 +305,50 @@ def measured(seconds):
         resolve(KEPT)
         curl = ["curl", "-sS", "--fail", "-o", "/dev/null", "--cacert", f"{WORK}/ca.crt"]
         own = words_as_tenant(*curl, "--resolve", f"{PLAIN}:443:{SERVER}", f"https://{PLAIN}/large")
-        peer = words_as_tenant(*curl, "--connect-to", f"{PLAIN}:443:127.0.0.1:4431", f"https://{PLAIN}/large")
-        rounds = max(seconds, 3)
+        bare, confined = (words_as_tenant(*curl, "--connect-to", f"{PLAIN}:443:127.0.0.1:{port}", f"https://{PLAIN}/large") for port in (BARE, ALIKE))
         progress("bytes that pass")
-        passed = [(passing(proxy, own, rounds), passing(lambda: [children[2].pid], peer, rounds)) for _ in range(3)]
+        passed = passing([(proxy, own), (lambda: [children[2].pid], bare), (alike, confined)], max(3 * seconds, 9))
         progress("connections")
-        waits = [(connecting(PLAIN, SERVER, 443), connecting(PLAIN, "127.0.0.1", 4431), connecting(NAMED, SERVER, 443)) for _ in range(3)]
+        waits = connecting()
+        crowd = [subprocess.Popen(["sleep", "infinity"]) for _ in range(1000)]
+        crowded = connecting(300)
+        for one in crowd:
+            one.kill()
+            one.wait()
         progress("requests that are looked at")
         looked = [(requests(proxy, None, f"https://{LOOKED}/small", seconds, f"--connect-to={SERVER}:443"),
                    requests(lambda: below(children[1].pid), PEER, f"https://{LOOKED}/small", seconds, "--connect-to=127.0.0.1:443")) for _ in range(3)]
         progress("refusals")
         refused = [refusals() for _ in range(3)]
         progress("changes of the policy")
-        return passed, waits, looked, refused, reloads(), memory()
+        return passed, waits, crowded, looked, refused, reloads(), memory()
     finally:
+        run("systemctl", "stop", "haproxy-alike.service")
         for child in children:
             child.terminate()
 
 
 def main(seconds):
     prepare()
-    passed, waits, looked, refused, changed, memory = measured(seconds)
+    passed, waits, crowded, looked, refused, changed, memory = measured(seconds)
     middle = statistics.median
-    speed, cost = middle(a[0] / b[0] for a, b in passed), middle(a[1] / b[1] for a, b in passed)
-    added, identified = middle(own - peer for own, peer, _ in waits), middle(named - own for own, _, named in waits)
+    speeds, costs = passed
+    (speed, cost), (speed_alike, cost_alike) = ((middle(own / peer for own, peer in zip(speeds[0], speeds[way])), costs[0] / costs[way]) for way in (1, 2))
+    added, beside, identified = (middle(one[a] - one[b] for one in waits) for a, b in ((0, 1), (0, 2), (3, 0)))
+    in_crowd = middle(one[3] - one[0] for one in crowded)
+    own, peer, same, named = (middle(way) for way in zip(*waits))
     terminated = middle(own[0] / peer[0] for own, peer in looked)
+    print("\nHAProxy *alike* reads for whom a connection is and logs it, in the tenant's slice with filters of packets and system calls.")
     print("\n| | tenant-egress | peer |\n|---|---|---|")
-    print(f"| MiB a second through (a processor second), TLS passed | {middle(a[0] for a, _ in passed):,.0f} ({middle(a[1] for a, _ in passed):,.0f}) | {middle(b[0] for _, b in passed):,.0f} ({middle(b[1] for _, b in passed):,.0f}) HAProxy |")
-    print(f"| connection with TLS and an answer, median µs | {middle(own for own, _, _ in waits):,.0f} | {middle(peer for _, peer, _ in waits):,.0f} HAProxy |")
+    print(f"| MiB a second through (a processor second), TLS passed | {middle(speeds[0]):,.0f} ({costs[0]:,.0f}) | {middle(speeds[1]):,.0f} ({costs[1]:,.0f}) HAProxy; {middle(speeds[2]):,.0f} ({costs[2]:,.0f}) alike |")
+    print(f"| connection with TLS and an answer, median µs | {own:,.0f}; with the question which program it is {named:,.0f} | {peer:,.0f} HAProxy; {same:,.0f} alike |")
     print(f"| requests a processor second (a second), TLS ended on both sides | {middle(own[0] for own, _ in looked):,.0f} ({middle(own[1] for own, _ in looked):,.0f}) | {middle(peer[0] for _, peer in looked):,.0f} ({middle(peer[1] for _, peer in looked):,.0f}) nginx |")
     promises("egress", [
-        ("Bytes that pass, a second: at least 0.9 times HAProxy's in TCP mode", 0.9, speed, f"{speed:.2f} times; a processor second {cost:.2f} times"),
-        ("A connection waits at most 100 µs longer than through HAProxy", added, 100, f"{added:.0f} µs"),
+        ("Bytes that pass, a second: at least 0.9 times HAProxy's in TCP mode", 0.9, speed, f"{speed:.2f} times, {speed_alike:.2f} times one alike; a processor second {cost:.2f} and {cost_alike:.2f} times"),
+        ("A connection waits at most 100 µs longer than through HAProxy", added, 100, f"{added:.0f} µs; {beside:.0f} µs than through one alike"),
         ("Requests that are looked at, a processor second: at least 0.8 times nginx ending TLS on both sides", 0.8, terminated, f"{terminated:.2f} times"),
         ("A refused CONNECT: at most 100 µs of processor time", middle(refused), 100, f"{middle(refused):.0f} µs, connection included"),
-        ("Which program opened a connection: at most 100 µs", identified, 100, f"{identified:.0f} µs"),
+        ("Which program opened a connection: at most 100 µs", identified, 100, f"{identified:.0f} µs; {in_crowd:.0f} µs with 1,000 more processes on the host"),
         ("A change of the policy cuts what it forbids, and nothing else, within 50 ms", middle(changed), 50, f"{middle(changed):.0f} ms, at most {max(changed):.0f} of {len(changed)}"),
         ("Memory of an active proxy that is its own: at most 6 MiB", memory[0] / 1024, 6, f"{memory[0] / 1024:.1f} MiB, and {memory[1] / 1024:.1f} MiB of programs that it shares with others, as a neighbour's proxy ran, too"),
     ])

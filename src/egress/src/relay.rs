@@ -1,30 +1,23 @@
-//! Bytes that pass as they are: the first through a buffer, as most connections are short, and the rest through a pipe of the kernel
-//! (splice(2)), which takes two descriptors and a while to make.
+//! Bytes that pass as they are.
 
 use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::BufMut as _;
-use nix::fcntl::{OFlag, SpliceFFlags, splice};
-use nix::unistd::pipe2;
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use crate::connect;
 use crate::rewind::Rewind;
 
-/// Bytes of one way that pass before there is a pipe for it, and at once.
-const SHORT: u64 = 64 << 10;
+/// Bytes of one way at once.
 const PIECE: usize = 16 << 10;
-/// Bytes at once: what a pipe holds.
-const CHUNK: usize = 64 << 10;
 
 /// How long the end of a connection may take, and what is read meanwhile.
 const END: Duration = Duration::from_secs(2);
@@ -46,7 +39,7 @@ enum Way {
 ///
 /// # Errors
 ///
-/// If the client sends more, or there is no pipe to be had.
+/// If the client sends more.
 pub async fn run(
     client: &mut Rewind,
     server: &mut TcpStream,
@@ -123,7 +116,7 @@ async fn one_way(
     most: Option<u64>,
     passed: &AtomicU64,
 ) -> io::Result<Way> {
-    let (mut sum, mut pipe) = (0, None);
+    let (mut sum, mut buffer) = (0, Vec::new());
     loop {
         let left = most.map_or(u64::MAX, |most| most.saturating_sub(sum));
         if left == 0 {
@@ -134,14 +127,7 @@ async fn one_way(
             }
         }
         let room = usize::try_from(left).unwrap_or(usize::MAX).max(1);
-        let step = match &pipe {
-            None if sum < SHORT => by_buffer(&mut from, &mut to, room.min(PIECE)).await,
-            None => {
-                pipe = Some(pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?);
-                continue;
-            }
-            Some(pipe) => by_pipe(from.as_ref(), to.as_ref(), pipe, room.min(CHUNK)).await,
-        };
+        let step = step(&mut from, &mut to, &mut buffer, room.min(PIECE)).await;
         let count = match step {
             Ok(0) => {
                 // The other side may have closed already.
@@ -156,48 +142,25 @@ async fn one_way(
     }
 }
 
-async fn by_buffer(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, room: usize) -> Result<usize, Way> {
-    let mut buffer = Vec::new();
+/// Passes what is there, so many bytes at most; no buffer is held while nothing is.
+async fn step(
+    from: &mut ReadHalf<'_>,
+    to: &mut WriteHalf<'_>,
+    buffer: &mut Vec<u8>,
+    room: usize,
+) -> Result<usize, Way> {
+    buffer.clear();
     let read = poll_fn(|context| {
         buffer.reserve_exact(room);
-        let read = pin!(from.read_buf(&mut (&mut buffer).limit(room))).poll(context);
+        let read = pin!(from.read_buf(&mut (&mut *buffer).limit(room))).poll(context);
         if read.is_pending() {
-            // Nothing is held while nothing comes.
-            buffer = Vec::new();
+            *buffer = Vec::new();
         }
         read
     });
     let count = read.await.map_err(|_| Way::Broken)?;
-    to.write_all(&buffer).await.map_err(|_| Way::Ended)?;
+    to.write_all(buffer).await.map_err(|_| Way::Ended)?;
     Ok(count)
-}
-
-async fn by_pipe(
-    from: &TcpStream,
-    to: &TcpStream,
-    (read, write): &(OwnedFd, OwnedFd),
-    room: usize,
-) -> Result<usize, Way> {
-    let count = from.async_io(Interest::READABLE, || pass(from, write, room)).await;
-    let count = count.map_err(|_| Way::Broken)?;
-    drain(read, to, count).await.map_err(|_| Way::Ended)?;
-    Ok(count)
-}
-
-async fn drain(pipe: &OwnedFd, to: &TcpStream, mut count: usize) -> io::Result<()> {
-    while count > 0 {
-        let gone = to.async_io(Interest::WRITABLE, || pass(pipe, to, count)).await?;
-        if gone == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        count = count.saturating_sub(gone);
-    }
-    Ok(())
-}
-
-fn pass(from: impl std::os::fd::AsFd, to: impl std::os::fd::AsFd, count: usize) -> io::Result<usize> {
-    let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
-    Ok(splice(from, None, to, None, count, flags)?)
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(crate) struct Born {
 #[derive(Debug)]
 pub(crate) struct Process(OwnedFd);
 
-/// Descriptors of a thread.
+/// Descriptors, as a thread has them.
 #[derive(Debug)]
 pub(crate) struct Descriptors {
     directory: Dir,
@@ -45,10 +45,18 @@ impl Process {
         names(&mut Dir::openat(&self.0, "task", directory(), Mode::empty())?)
     }
 
+    /// What its first thread has open; nothing once that has ended.
+    pub(crate) fn descriptors(&self) -> io::Result<Descriptors> {
+        self.open_descriptors(b"fd")
+    }
+
     /// What a thread of it has open.
-    pub(crate) fn descriptors(&self, thread: &CString) -> io::Result<Descriptors> {
-        let path = [b"task/", thread.as_bytes(), b"/fd"].concat();
-        let mut directory = Dir::openat(&self.0, path.as_slice(), directory(), Mode::empty())?;
+    pub(crate) fn descriptors_of(&self, thread: &CString) -> io::Result<Descriptors> {
+        self.open_descriptors(&[b"task/", thread.as_bytes(), b"/fd"].concat())
+    }
+
+    fn open_descriptors(&self, path: &[u8]) -> io::Result<Descriptors> {
+        let mut directory = Dir::openat(&self.0, path, directory(), Mode::empty())?;
         Ok(Descriptors { names: names(&mut directory)?, directory })
     }
 

@@ -98,6 +98,20 @@ pub fn clone3_and_end(args: &[u8]) -> Result<WaitStatus, Errno> {
     reap_or_leave(pid)
 }
 
+/// A thread made with these flags, which ends at once.
+pub fn thread_that_ends(flags: i32) -> Result<i32, Errno> {
+    const STACK: usize = 64 << 10;
+    extern "C" fn end(_: *mut libc::c_void) -> i32 {
+        0
+    }
+    // Never given back: nothing tells when the thread no longer needs it.
+    let stack = Vec::leak(vec![0_u128; STACK / size_of::<u128>()]);
+    // SAFETY: the stack is its own for ever and aligned; it touches nothing but that, and ends by exit(2), which ends a thread alone.
+    let answer =
+        unsafe { libc::clone(end, stack.as_mut_ptr_range().end.cast(), flags, std::ptr::null_mut()) };
+    Errno::result(answer)
+}
+
 fn reap_or_leave(pid: i64) -> Result<WaitStatus, Errno> {
     match i32::try_from(pid).map_err(|_| Errno::ERANGE)? {
         0 => leave(0),

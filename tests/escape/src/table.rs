@@ -9,7 +9,7 @@ use crate::acts;
 use crate::hold::KINDS;
 
 /// Every area, in the order in which `list` prints them.
-const AREAS: [(&str, &[Act]); 18] = [
+const AREAS: [(&str, &[Act]); 19] = [
     ("files", acts::files::ACTS),
     ("walls", acts::walls::ACTS),
     ("modes", acts::modes::ACTS),
@@ -24,6 +24,7 @@ const AREAS: [(&str, &[Act]); 18] = [
     ("ipc", acts::ipc::ACTS),
     ("mounts", acts::mounts::ACTS),
     ("namespaces", acts::namespaces::ACTS),
+    ("descriptors", acts::descriptors::ACTS),
     ("kernel", acts::kernel::ACTS),
     ("abi", acts::abi::ACTS),
     ("resources", acts::resources::ACTS),
@@ -49,13 +50,13 @@ pub fn list(as_json: bool) -> String {
                 "layers": layers.split_whitespace().collect::<Vec<_>>(), "control": control.to_string()})
             .to_string()
         } else {
-            format!("{area:<11}{:<42}{about}  [{layers}]  control: {control}", format!("{id} {args}"))
+            format!("{area:<12}{:<42}{about}  [{layers}]  control: {control}", format!("{id} {args}"))
         };
         writeln!(text, "{line}").unwrap_or_default();
     }
     if !as_json {
         for (kind, args, _) in KINDS {
-            writeln!(text, "{:<11}hold {kind} {args}", "targets").unwrap_or_default();
+            writeln!(text, "{:<12}hold {kind} {args}", "targets").unwrap_or_default();
         }
     }
     text

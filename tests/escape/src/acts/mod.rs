@@ -1,6 +1,7 @@
 //! The acts, by area. Each file ends in its table: one entry an act.
 
 pub mod abi;
+pub mod descriptors;
 pub mod exec;
 pub mod files;
 pub mod forge;
