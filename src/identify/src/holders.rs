@@ -114,10 +114,13 @@ fn collect(group: &Path, depth: usize, others: &[String], members: &mut BTreeSet
 /// Whether the process holds it. Its threads share their descriptors: no other ones can be made in a cell (`policies/seccomp/base.toml`). They
 /// are looked at through the first thread, and where that has ended, or some were closed meanwhile, once more through the others.
 fn holds(process: &Process, wanted: &OsStr, until: Instant) -> io::Result<bool> {
-    match process.descriptors().and_then(|all| shows(&all, wanted, until))? {
-        Shown::Held => return Ok(true),
-        Shown::Complete => return Ok(false),
-        Shown::Changed => {}
+    match process.descriptors().and_then(|all| shows(&all, wanted, until)) {
+        Ok(Shown::Held) => return Ok(true),
+        Ok(Shown::Complete) => return Ok(false),
+        Ok(Shown::Changed) => {}
+        // The thread, not the process.
+        Err(error) if is_gone(&error) => {}
+        Err(error) => return Err(error),
     }
     for thread in process.threads()? {
         in_time(until)?;
