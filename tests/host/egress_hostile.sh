@@ -43,6 +43,10 @@ network_policies:
     endpoints:
       - { host: files.example.com, port: 80 }
     binaries: [{ path: /usr/bin/curl }]
+  another-program:
+    endpoints:
+      - { host: sse.example.com, port: 80 }
+    binaries: [{ path: "/usr/bin/python3*" }]
 '''
 TOML
 }
@@ -290,6 +294,9 @@ test_a_program_is_known_by_what_runs_and_not_by_its_name() {
 test_a_connection_that_another_program_made_or_holds_is_not_its_own() {
     nothing_reaches files.example.com attack inherited http://files.example.com/
     nothing_reaches files.example.com attack held-beside http://files.example.com/ /usr/bin/curl
+    # A process whose first thread has ended shows no descriptors there.
+    nothing_reaches files.example.com attack held-by-thread http://files.example.com/ /usr/bin/curl
+    assert_match "$(attack held-by-thread http://sse.example.com/)" 200
     assert_eq "$(code by_proxy alpha http://files.example.com/)" 200
 }
 

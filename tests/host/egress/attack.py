@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Ways out of a cell, one act each: attack.py ACT [WORD…]. It says "reached …" if something answered or could be sent, "refused …" if not, and
 ends with 0 either way; run outside a cell, it reaches. Without an act: their names."""
-import ctypes, os, signal, socket, ssl, struct, subprocess, sys, time
+import ctypes, os, signal, socket, ssl, struct, subprocess, sys, threading, time
 
 import client
 import packets  # its acts are among those
@@ -297,6 +297,22 @@ def held_beside(url, program):
         return http(link, host, url)
     finally:
         child.kill()
+
+
+@act
+def held_by_thread(url, *program):
+    """A connection that a thread made whose process's first thread has ended, and speaks on; with a program, that one holds it, too."""
+    def work():
+        try:
+            link = socket.create_connection(PROXY, PATIENCE)
+            print(held_beside(url, *program) if program else http(link, url.split("/")[2], url), flush=True)
+        except OSError as error:
+            print(f"refused: {error}", flush=True)
+        os._exit(0)
+
+    threading.Thread(target=work).start()
+    # exit(2) ends one thread.
+    ctypes.CDLL(None).syscall(60, 0)
 
 
 @act
