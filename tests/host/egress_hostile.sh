@@ -294,9 +294,10 @@ test_a_program_is_known_by_what_runs_and_not_by_its_name() {
 test_a_connection_that_another_program_made_or_holds_is_not_its_own() {
     nothing_reaches files.example.com attack inherited http://files.example.com/
     nothing_reaches files.example.com attack held-beside http://files.example.com/ /usr/bin/curl
-    # A process whose first thread has ended shows no descriptors there.
+    # A process whose first thread has ended shows neither its descriptors there nor what it runs.
     nothing_reaches files.example.com attack held-by-thread http://files.example.com/ /usr/bin/curl
-    assert_match "$(attack held-by-thread http://sse.example.com/)" 200
+    nothing_reaches sse.example.com attack held-by-thread http://sse.example.com/
+    assert_match "$(attack absolute http://sse.example.com/)" reached
     assert_eq "$(code by_proxy alpha http://files.example.com/)" 200
 }
 
