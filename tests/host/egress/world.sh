@@ -227,7 +227,7 @@ waiting() { tenantctl approvals list --json | json "' '.join(str(q['number']) fo
 asked() { [ -n "$(waiting "$1")" ]; }
 # question TENANT: the one question that waits, as JSON.
 question() {
-    eventually 10 asked "$1"
+    eventually 20 asked "$1"
     tenantctl approvals list --json | json "json.dumps(next(q for q in it if q['tenant'] == '$1' and q['state'] == 'waiting'))"
 }
 # named: as a question is named in an answer: its number, and what tells whether it has changed.
