@@ -64,3 +64,13 @@ test_a_gateway_that_starts_anew_believes_what_the_host_believes_by_then() {
     # A link would lead out of the cell here.
     assert_ok grep -qF "$(sed -n 3p "$NEW")" "/proc/$(systemctl show -P MainPID tenant@gamma)/root/run/tenantd/secrets/.authorities.pem"
 }
+
+test_a_tenant_of_an_older_version_starts_and_believes_the_same() {
+    local cell=/var/lib/tenantd/compiled/gamma/etc/ssl
+    assert_ok test -d "$cell/host"
+    # What an older version did not make.
+    rmdir "$cell/host" || fail "$cell/host holds something"
+    assert_ok tenantctl restart gamma
+    assert_ok believes gamma "$OWN"
+    assert_ok test -d "$cell/host"
+}
