@@ -226,7 +226,7 @@ test_events_of_a_stream_come_one_by_one() {
 
 test_large_and_endless_bodies_pass_without_being_kept() {
     local before after
-    assert_eq "$(direct alpha 'https://files.example.com/bytes?n=200000000' | wc -c)" 200000000
+    assert_eq "$(direct alpha --max-time 400 'https://files.example.com/bytes?n=200000000' | wc -c)" 200000000
     before=$(systemctl show -P MemoryPeak tenant-egress@alpha.service)
     assert_fails in_cell alpha timeout 5 curl -sS --noproxy '*' -o /dev/null 'https://sse.example.com/endless'
     after=$(awk '/VmHWM/ {print $2}' "/proc/$(proxy_pid alpha)/status")
