@@ -255,7 +255,7 @@ def haproxy():
 
 
 def haproxy_alike():
-    """HAProxy that does and bears the same: it reads for whom a connection is and logs it, in the tenant's slice with the proxy's own filters of packets and system calls."""
+    """HAProxy that does and bears the same: it reads for whom a connection is and logs it, in the tenant's slice with the proxy's filter of packets and one of system calls."""
     file = haproxy_file(ALIKE, f"""  log global
   option tcplog
   option logasap
@@ -323,9 +323,9 @@ def measured(seconds):
         progress("changes of the policy")
         return passed, waits, crowded, looked, refused, reloads(), memory()
     finally:
-        run("systemctl", "stop", "haproxy-alike.service")
         for child in children:
             child.terminate()
+        run("systemctl", "stop", "haproxy-alike.service")
 
 
 def main(seconds):

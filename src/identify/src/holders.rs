@@ -140,7 +140,7 @@ fn in_time(until: Instant) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(
-        "the tenant has more open files than can be looked at in time (fewer open files, processes and threads take less)",
+        "the tenant has more open files than can be looked at in time (fewer open files and processes take less)",
     ))
 }
 

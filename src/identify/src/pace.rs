@@ -65,7 +65,7 @@ impl Pace {
                 let (share, wait) = (100 / SHARE, over.as_secs() + 1);
                 return Err(io::Error::other(format!(
                     "looking through the open files of the tenant's processes took more than {share} % of a core of late: it is done \
-                     again in {wait} s (fewer open files, processes and threads take less)"
+                     again in {wait} s (fewer open files and processes take less)"
                 )));
             }
             if !state.looking {
@@ -75,7 +75,7 @@ impl Pace {
             let left = until.saturating_duration_since(now);
             if left.is_zero() {
                 return Err(io::Error::other(
-                    "other questions about the tenant's programs took all the time there is (fewer open files, processes and threads \
+                    "other questions about the tenant's programs took all the time there is (fewer open files and processes \
                      take less)",
                 ));
             }
