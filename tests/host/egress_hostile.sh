@@ -342,10 +342,18 @@ test_nobody_listens_in_the_place_of_the_proxy() {
     assert_match "$(attack listen-instead 3129)" refused
     assert_match "$(attack listen-instead 53)" refused
     assert_match "$(attack listen-instead 53 udp)" refused
+    # At the port that a connection goes to.
+    assert_match "$(attack listen-at 192.0.2.77 8077)" refused
+    assert_match "$(outside listen-at 127.0.0.77 8077)" reached
     # While the tenant is started anew, and when its proxy has died.
     kill -KILL "$(proxy_pid alpha)" 2>/dev/null || true
     assert_match "$(attack listen-instead 3128)" refused
     assert_eq "$(code direct alpha https://allowed.example.com/)" 200
+}
+
+test_a_port_that_another_connection_had_a_moment_ago_is_no_obstacle() {
+    local one='hello from allowed.example.com' two='hello from sse.example.com'
+    assert_eq "$(program alpha client.py port allowed.example.com sse.example.com allowed.example.com)" "$one; $two; $one"
 }
 
 test_what_was_refused_is_told_to_the_operator() {

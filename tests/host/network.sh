@@ -306,8 +306,14 @@ test_a_way_out_leads_to_the_tenants_own_loopback_and_nowhere_else() {
     assert_match "$OUTPUT" "Operation not permitted"
     assert_fails ip netns exec t-beta ping -c1 -W1 8.8.8.8
     [ "$(refused_inside)" -gt "$before" ] || fail "they were not counted"
+    # Nor does a connection leave by the other link.
+    before=$(refused_inside)
+    assert_fails ip netns exec t-beta python3 -c 'import socket; link = socket.socket(); link.setsockopt(1, 25, b"eth0\0"); link.settimeout(5); link.connect(("8.8.8.8", 53))'
+    [ "$(refused_inside)" -gt "$before" ] || fail "it was not counted: $OUTPUT"
     # Positive control: a connection to the same address is taken, by the socket inside.
     assert_ok inside beta 8.8.8.8 53
+    # Which costs no memory for keeping track of it.
+    assert_eq "$(ip netns exec t-beta sysctl -n net.netfilter.nf_conntrack_count)" 0
 }
 
 test_the_selftest_fails_without_the_rules_inside() {

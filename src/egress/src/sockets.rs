@@ -146,10 +146,9 @@ async fn enter(proxy: Arc<Proxy>, stream: TcpStream, from: SocketAddr, entrance:
         Entrance::Dns => Box::pin(dns::tcp(proxy, stream, from)).await,
         Entrance::Transparent => match transparent::destination(&stream) {
             Some(to) => Box::pin(transparent::serve(proxy, stream, from, to)).await,
-            None => proxy.events.happened(
-                "not-redirected",
-                &"a connection to the transparent proxy was not redirected there",
-            ),
+            None => proxy
+                .events
+                .happened("not-handed-over", &"a program connected to the transparent proxy itself"),
         },
     }
 }

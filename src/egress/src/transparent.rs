@@ -1,9 +1,8 @@
-//! Connections that the kernel redirected here: to an address, which has to be one of the name that the client uses.
+//! Connections that the kernel hands over here: to an address, which has to be one of the name that the client uses.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use nix::sys::socket::{getsockopt, sockopt::OriginalDst};
 use policy::{Host, Listing};
 use tokio::net::TcpStream;
 
@@ -17,14 +16,10 @@ use crate::proxy::Proxy;
 use crate::relay;
 use crate::rewind::Rewind;
 
-/// Where a redirected connection was to go (`SO_ORIGINAL_DST`).
+/// Where a connection was to go: it is handed over with its addresses as they are (tproxy). One to the proxy itself goes nowhere.
 #[must_use]
 pub fn destination(stream: &TcpStream) -> Option<SocketAddr> {
-    let raw = getsockopt(stream, OriginalDst).ok()?;
-    let (address, port) = (u32::from_be(raw.sin_addr.s_addr), u16::from_be(raw.sin_port));
-    let to = SocketAddr::from((std::net::Ipv4Addr::from_bits(address), port));
-    // Without a redirection it is the proxy itself.
-    (stream.local_addr().ok() != Some(to) && port != 0).then_some(to)
+    stream.local_addr().ok().filter(|to| !to.ip().is_loopback())
 }
 
 /// Serves a connection from `from` that was to go to `to`.

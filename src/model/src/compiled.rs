@@ -100,7 +100,7 @@ pub struct Network {
     pub services: Vec<Service>,
     /// Port of the gateway, for the probe of the fence.
     pub gateway_port: u16,
-    /// Whether every connection that leaves the namespace is redirected to the egress proxy in it
+    /// Whether every connection that would leave the namespace is handed to the egress proxy in it
     /// ([`crate::egress::TRANSPARENT_PORT`]).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub intercept: bool,

@@ -14,7 +14,7 @@ pub const APPROVALS_FORMAT: u32 = 1;
 /// Port of the explicit proxy on the loopback of a tenant's namespace. The three listening addresses stand in
 /// `tenant-egress@.socket`, which is the same for every tenant.
 pub const PROXY_PORT: u16 = 3128;
-/// Port to which every connection that leaves the namespace is redirected.
+/// Port of the proxy to which every connection that would leave the namespace is handed.
 pub const TRANSPARENT_PORT: u16 = 3129;
 /// The name under which a tenant reaches its model providers.
 pub const INFERENCE_HOST: &str = "inference.internal";

@@ -1,6 +1,7 @@
 //! The way out of a tenant's namespace: there is none but to the egress proxy, which listens on the loopback inside. A default route leads to
-//! that loopback; a rule sends every TCP connection to the proxy, another refuses and counts what is no TCP connection. All of it lies in
-//! the tenant's own namespace, in which the tenant has no privilege, and goes with it. Source: include/uapi/linux/netfilter/nf_tables.h.
+//! that loopback; a rule hands every TCP connection that comes along there to the proxy (tproxy: its addresses stay as they are, and nothing is
+//! tracked), another refuses and counts whatever else would leave. All of it lies in the tenant's own namespace, in which the tenant has no
+//! privilege, and goes with it. Source: include/uapi/linux/netfilter/nf_tables.h.
 
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -10,44 +11,60 @@ use model::{HostLink, Network};
 use nix::errno::Errno;
 
 use crate::error::Error;
-use crate::nft::{self, CREATE, NEW_CHAIN, NEW_OBJECT, NEW_RULE, NEW_TABLE, attribute, nested, text};
+use crate::message::LOOPBACK_INDEX;
+use crate::nft::{self, APPEND, CREATE, NEW_CHAIN, NEW_OBJECT, NEW_RULE, NEW_TABLE, attribute, nested, text};
 use crate::route;
 
 const TABLE: &str = "tenantd";
-/// Redirects, before routing is done.
-const REDIRECT: &str = "redirect";
-/// Refuses what was not redirected.
+/// Hands connections to the proxy.
+const INTERCEPT: &str = "intercept";
+/// Refuses what is none, or takes another link than the loopback.
 const REFUSE: &str = "refuse";
 const COUNTER: &str = "refused_way_out";
 const FAMILY_IP: u8 = 2;
-const LOCAL_OUT: u32 = 3;
+const TCP: u8 = 6;
+/// Hooks, and where the rules stand in them: that of "mangle", as tproxy is before anything that asks for the socket, and of "filter".
+const PREROUTING: (u32, i32) = (0, -150);
+const LOCAL_OUT: (u32, i32) = (3, 0);
 const REGISTER: u32 = 1;
+const OTHER_REGISTER: u32 = 2;
+const VERDICT: u32 = 0;
 /// TEST-NET-1: nobody's address.
 const NOWHERE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
+
+/// What a rule looks at beside the packet (`enum nft_meta_keys`).
+#[derive(Clone, Copy)]
+enum Meta {
+    InputLink = 4,
+    OutputLink = 5,
+    Protocol = 16,
+}
 
 /// Puts the rules into the namespace that the calling thread is in.
 pub fn put(network: &Network) -> Result<(), Error> {
     let mut netlink = nft::open()?;
-    let link = &network.link;
-    let tcp = [expression("meta", &[number(1, REGISTER), number(2, 16)]), compare(0, &[6])].concat();
-    let redirect = [leaves(link), tcp, redirect()].concat();
-    let refuse = [leaves(link), count(), reject()].concat();
+    let leaves = leaves(&network.link);
+    let intercept = [leaves.clone(), connection(Meta::InputLink), tproxy()].concat();
+    let pass = [leaves.clone(), connection(Meta::OutputLink), accept()].concat();
+    let refuse = [leaves, count(), reject()].concat();
     let requests = [
         (NEW_TABLE, text(1, TABLE)),
         (NEW_OBJECT, [text(1, TABLE), text(2, COUNTER), number(3, 1), nested(4, &[])].concat()),
-        (NEW_CHAIN, chain(REDIRECT, "nat", -100)),
-        (NEW_CHAIN, chain(REFUSE, "filter", 0)),
-        (NEW_RULE, rule(REDIRECT, &redirect)),
+        (NEW_CHAIN, chain(INTERCEPT, PREROUTING)),
+        (NEW_CHAIN, chain(REFUSE, LOCAL_OUT)),
+        (NEW_RULE, rule(INTERCEPT, &intercept)),
+        (NEW_RULE, rule(REFUSE, &pass)),
         (NEW_RULE, rule(REFUSE, &refuse)),
     ];
-    let put = nft::batch(&mut netlink, FAMILY_IP, CREATE, requests.into_iter());
-    put.map_err(|error| Error::kernel("redirect connections to the egress proxy", error))
+    // Without APPEND a rule goes before those that are there.
+    let put = nft::batch(&mut netlink, FAMILY_IP, CREATE | APPEND, requests.into_iter());
+    put.map_err(|error| Error::kernel("lead connections to the egress proxy", error))
 }
 
 /// Fails if something but TCP connections could leave the namespace that the calling thread is in, or those would not go to the proxy.
 pub fn check() -> Result<(), Error> {
     let mut netlink = nft::open()?;
-    for chain in [REDIRECT, REFUSE] {
+    for chain in [INTERCEPT, REFUSE] {
         if nft::uses(&mut netlink, FAMILY_IP, TABLE, chain)? == 0 {
             return Err(Error::Breach(format!("chain {chain} inside is empty or missing")));
         }
@@ -96,13 +113,32 @@ fn compare(operator: u32, value: &[u8]) -> Vec<u8> {
     expression("cmp", &[number(1, REGISTER), number(2, operator), nested(3, &attribute(1, value))])
 }
 
-fn redirect() -> Vec<u8> {
-    let port = nested(2, &attribute(1, &TRANSPARENT_PORT.to_be_bytes()));
+/// Matches TCP on the loopback.
+fn connection(link: Meta) -> Vec<u8> {
+    let meta = |key: Meta| expression("meta", &[number(1, REGISTER), number(2, key as u32)]);
+    let loopback = compare(0, &LOOPBACK_INDEX.to_ne_bytes());
+    [meta(link), loopback, meta(Meta::Protocol), compare(0, &[TCP])].concat()
+}
+
+/// Hands it to the socket at the proxy's port; where there is none, the connection is refused by the kernel as any to a closed port.
+fn tproxy() -> Vec<u8> {
+    let value = |register, value: &[u8]| {
+        expression("immediate", &[number(1, register), nested(2, &attribute(1, value))])
+    };
     [
-        expression("immediate", &[number(1, REGISTER), port]),
-        expression("redir", &[number(1, REGISTER), number(2, REGISTER)]),
+        value(REGISTER, &Ipv4Addr::LOCALHOST.octets()),
+        value(OTHER_REGISTER, &TRANSPARENT_PORT.to_be_bytes()),
+        expression(
+            "tproxy",
+            &[number(1, u32::from(FAMILY_IP)), number(2, REGISTER), number(3, OTHER_REGISTER)],
+        ),
     ]
     .concat()
+}
+
+fn accept() -> Vec<u8> {
+    let accept = nested(2, &nested(2, &number(1, 1)));
+    expression("immediate", &[number(1, VERDICT), accept])
 }
 
 fn count() -> Vec<u8> {
@@ -114,9 +150,9 @@ fn reject() -> Vec<u8> {
     expression("reject", &[number(1, 0), attribute(2, &[13])])
 }
 
-fn chain(name: &str, kind: &str, priority: i32) -> Vec<u8> {
-    let hook = [number(1, LOCAL_OUT), attribute(2, &priority.to_be_bytes())].concat();
-    [text(1, TABLE), text(3, name), nested(4, &hook), text(7, kind)].concat()
+fn chain(name: &str, (hook, priority): (u32, i32)) -> Vec<u8> {
+    let hook = [number(1, hook), attribute(2, &priority.to_be_bytes())].concat();
+    [text(1, TABLE), text(3, name), nested(4, &hook), text(7, "filter")].concat()
 }
 
 fn rule(chain: &str, expressions: &[u8]) -> Vec<u8> {

@@ -27,7 +27,7 @@ const FIRST_DEAD_GROUP: u32 = 0x7464_0000;
 /// seconds, and a message per bridge would take twice as long.
 const DEAD_GROUPS: u32 = 32;
 /// Index of the loopback link in any namespace.
-const LOOPBACK_INDEX: u32 = 1;
+pub const LOOPBACK_INDEX: u32 = 1;
 /// Index of `eth0` in the tenant's namespace.
 pub const INSIDE_INDEX: u32 = 2;
 const PREFIX: u8 = 30;
@@ -172,8 +172,8 @@ pub fn add_neighbour(index: u32, address: Ipv4Addr, mac: [u8; 6]) -> Request {
     request(RTM_NEWNEIGH, CREATE | REPLACE, bytes(&message))
 }
 
-/// The default route, to the loopback: only for a tenant whose connections are redirected to a proxy there. Without one no connection
-/// would get as far as to be redirected.
+/// The default route, to the loopback: only for a tenant whose connections are handed to a proxy there. What is sent over a loopback is
+/// delivered in the namespace, whomever it is for.
 pub fn add_default_route() -> Request {
     let mut message = RouteMessage::default();
     message.header.address_family = AddressFamily::Inet;

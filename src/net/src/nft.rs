@@ -42,6 +42,8 @@ const GET_OBJECT: u16 = SUBSYSTEM << 8 | 19;
 const FAMILY_INET: u8 = 1;
 /// Makes what is not there.
 pub const CREATE: u16 = 0x400;
+/// Puts a rule behind those that are there.
+pub const APPEND: u16 = 0x800;
 const NESTED: u16 = 0x8000;
 
 /// Opens a socket in the calling thread's namespace, which must be the host's.

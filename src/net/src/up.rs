@@ -36,7 +36,7 @@ fn put_up(tenant: &TenantId) -> Result<(), Error> {
     let mut inside = pair(&mut host, &network, bridge)?;
     run(&mut host, host_side(&network.link, bridge))?;
     if network.intercept {
-        // Before the route: nothing ever takes it that is not redirected or refused.
+        // Before the route: nothing ever takes it that is not handed to the proxy or refused.
         intercept::put(&network)?;
     }
     run(&mut inside, tenant_side(&network))?;

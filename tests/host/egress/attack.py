@@ -348,6 +348,21 @@ def listen_instead(port, kind="tcp", address="127.0.0.1"):
 
 
 @act
+def listen_at(address, port):
+    """Whether a socket of one's own at a port takes what one connects to another address at that port."""
+    with socket.create_server(("", int(port))) as own:
+        link = socket.socket()
+        link.setblocking(False)
+        link.connect_ex((address, int(port)))
+        own.settimeout(PATIENCE)
+        try:
+            own.accept()
+        except TimeoutError:
+            return "refused: nothing came"
+    return "reached: it took the connection"
+
+
+@act
 def host_socket(path):
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     link.settimeout(PATIENCE)

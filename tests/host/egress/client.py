@@ -3,6 +3,7 @@
   client.py dns NAME TYPE [SERVER [tcp]]   the answer: code and addresses
   client.py tls NAME [ADDRESS [SNI]]       a handshake on 443; "ok", or the alert
   client.py first NAME PORT                what a server says that speaks first
+  client.py port NAME…                     an answer of each name's port 80, in turn, from one and the same port of its own
   client.py urllib URL                     the body, or the status
   client.py hold URL                       a WebSocket, pinged ten times a second; "open", then "ended" when it ends
   client.py count URL SECONDS              a WebSocket that is silent for so long, then says one word; prints what comes back
@@ -68,6 +69,21 @@ def tls(name, address=None, sni=None):
 
 def first(name, port):
     return socket.create_connection((name, int(port)), PATIENCE).recv(100).decode().strip()
+
+
+def port(*names):
+    own, got = 0, []
+    for name in names:
+        link = socket.socket()
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        link.bind(("", own))
+        own = link.getsockname()[1]
+        link.settimeout(PATIENCE)
+        link.connect((name, 80))
+        link.sendall(f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+        got.append(link.makefile("rb").read().split(b"\r\n\r\n")[-1].decode().strip())
+        link.close()
+    return "; ".join(got)
 
 
 def urllib_(url):
@@ -185,7 +201,7 @@ def environment(word):
     return " ".join(["environment"] * any(word in value for value in os.environ.values()) + list(readable(word))) or "nowhere"
 
 
-VERBS = {"dns": dns, "tls": tls, "first": first, "urllib": urllib_, "hold": hold, "count": count, "events": events, "load": load, "many": many, "environment": environment}
+VERBS = {"dns": dns, "tls": tls, "first": first, "port": port, "urllib": urllib_, "hold": hold, "count": count, "events": events, "load": load, "many": many, "environment": environment}
 if __name__ == "__main__":
     try:
         print(VERBS[sys.argv[1]](*sys.argv[2:]), flush=True)
