@@ -43,7 +43,16 @@ fn a_field_that_is_not_enforced_ends_with_65_and_its_place() {
     let problem = report.pointer("/0/problems/0").unwrap();
     assert_eq!((problem["line"].as_u64(), problem["column"].as_u64()), (Some(2), Some(1)));
     assert_eq!(tenantctl(&format!("egress explain --file {} a.example.com", file.display())).code, 65);
-    assert_eq!(tenantctl("egress check /nonexistent").code, 66);
+    // One that cannot be read does not hide what the others are.
+    let ended = tenantctl(&format!("egress check /nonexistent {} {}", published("slack"), file.display()));
+    assert_eq!(ended.code, 66);
+    assert!(ended.err.contains("/nonexistent"), "{}", ended.err);
+    assert!(
+        ended.out.contains("slack.yaml: sound\n") && ended.out.contains("policy.yaml: not sound\n"),
+        "{}",
+        ended.out
+    );
+    assert!(ended.out.ends_with("2 of 3 documents are not sound.\n"), "{}", ended.out);
 }
 
 #[test]
@@ -55,6 +64,11 @@ fn an_explanation_names_the_verdict_and_the_rule() {
     assert!(read.out.starts_with("GET api.github.com:443/zen is allowed"), "{}", read.out);
     assert!(read.out.contains("github_api (tenant,") && read.out.contains("rule in line 27"), "{}", read.out);
     assert!(ask("POST /zen --binary /usr/bin/curl").out.contains("is denied"));
+    let message = ask("WEBSOCKET_TEXT /zen --binary /usr/bin/curl").out;
+    assert!(
+        message.contains("is allowed") && message.contains("messages on that WebSocket are not looked at"),
+        "{message}"
+    );
     assert!(ask("--binary /usr/bin/wget").out.contains("not by github_api"));
     assert!(ask("--binary /usr/bin/curl --address 10.0.0.1").out.contains("private"));
     let host = tenantctl(&format!("egress explain --file {quickstart} a..b"));

@@ -5,9 +5,9 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::decide::{Decision, Reason, Request, Verdict, applies};
-use crate::document::{Binaries, Rule, Unlisted};
+use crate::document::{Binaries, Protocol, Rule, Unlisted};
 use crate::merge::{Entry, Origin, Policy};
-use crate::{Call, HostPattern, Reach};
+use crate::{Call, Exchange, HostPattern, Kind, Reach};
 
 /// What was decided, why, and what else was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -57,8 +57,23 @@ impl fmt::Display for Explanation {
 }
 
 impl Policy {
-    /// Decides, and says why.
+    /// Decides, and says why. About a message where only the upgrade is looked at, that is what decides.
     pub fn explain(&self, request: &Request<'_>) -> Explanation {
+        let Some(exchange) = request.exchange.filter(|exchange| exchange.kind == Kind::Message) else {
+            return self.explain_one(request);
+        };
+        let upgrade = Exchange { kind: Kind::Upgrade, method: "GET", ..exchange };
+        let upgrade = Request { exchange: Some(upgrade), ..*request };
+        let decided = self.decide(&upgrade).entry.and_then(|entry| entry.endpoint.inspection.as_ref());
+        if decided.is_none_or(|inspection| inspection.protocol != Protocol::Rest) {
+            return self.explain_one(request);
+        }
+        let mut explanation = self.explain_one(&upgrade);
+        explanation.sentence += "; messages on that WebSocket are not looked at (protocol: rest)";
+        explanation
+    }
+
+    fn explain_one(&self, request: &Request<'_>) -> Explanation {
         let decision = self.decide(request);
         let decided = decision.entry.map(|entry| &entry.origin);
         let mut others: Vec<_> = self

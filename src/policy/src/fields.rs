@@ -82,8 +82,9 @@ impl<'n> Fields<'n> {
         Some((mark, items.iter().filter_map(|item| text_of(item, name, problems)).collect()))
     }
 
-    /// Refuses what is left: fields that exist and are not enforced by name, others as unknown.
-    pub(crate) fn finish(self, unenforced: Unenforced, problems: &mut Problems<'_>) {
+    /// Refuses what is left: fields that exist and are not enforced by name, others as unknown. Comes back: whether there were any.
+    pub(crate) fn finish(self, unenforced: Unenforced, problems: &mut Problems<'_>) -> bool {
+        let any = !self.left.is_empty();
         for entry in self.left {
             let what = match unenforced.iter().find(|(name, _)| *name == entry.key) {
                 Some((name, remedy)) => format!("{name} is not enforced here: {remedy}"),
@@ -95,6 +96,7 @@ impl<'n> Fields<'n> {
             };
             problems.add(entry.mark, what);
         }
+        any
     }
 }
 
@@ -129,8 +131,9 @@ pub(crate) fn number_of(
     let number = number.filter(|number| allowed.contains(number));
     if number.is_none() {
         let (least, most) = (allowed.start(), allowed.end());
+        let range = if least == most { format!("{least}") } else { format!("from {least} to {most}") };
         problems
-            .add(node.mark, format!("{name} is a whole number from {least} to {most}, not {}", node.kind()));
+            .add(node.mark, format!("{name} is a whole number without quotes, {range}, not {}", node.kind()));
     }
     number
 }

@@ -111,7 +111,12 @@ impl HostPattern {
         }
         let lower = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         let labels: Vec<&str> = lower.split('.').collect();
-        if labels.len() < 3 {
+        if labels.len() == 1 {
+            return Err(
+                "a pattern without a domain would take in every host: name those that are meant, or have the tenant asked (x-tenantd: { default: ask })",
+            );
+        }
+        if labels.len() == 2 {
             return Err(
                 "a pattern of hosts has at least three labels, as *.example.com: two would take in everybody's names",
             );

@@ -57,11 +57,18 @@ fn denies(rule: &Rule, protocol: Protocol, exchange: &Exchange<'_>) -> bool {
         })
 }
 
+/// Whether a rule of `protocol: rest` with this method is about requests with that one: a HEAD is a GET whose body is left out.
+pub(crate) fn takes_method(own: &str, method: &str) -> bool {
+    own.eq_ignore_ascii_case(method) || own.eq_ignore_ascii_case("GET") && method.eq_ignore_ascii_case("HEAD")
+}
+
 fn covers_method(rule: &Rule, protocol: Protocol, exchange: &Exchange<'_>) -> bool {
     let named = |method: &str| rule.method.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(method));
     match (protocol, exchange.kind) {
-        (Protocol::Rest, Kind::Request | Kind::Upgrade)
-        | (Protocol::JsonRpc | Protocol::Mcp, Kind::Request) => named(exchange.method),
+        (Protocol::Rest, Kind::Request | Kind::Upgrade) => {
+            rule.method.as_deref().is_none_or(|own| takes_method(own, exchange.method))
+        }
+        (Protocol::JsonRpc | Protocol::Mcp, Kind::Request) => named(exchange.method),
         (Protocol::Websocket, Kind::Upgrade) => named("GET"),
         (Protocol::Websocket, Kind::Message) => named("WEBSOCKET_TEXT"),
         (Protocol::Rest, Kind::Message)

@@ -2,6 +2,7 @@
 
 mod calls;
 mod endpoint;
+mod inspection;
 mod rules;
 
 use crate::document::{
@@ -17,6 +18,8 @@ const TOP: Unenforced = &[
     ("network_middlewares", "no middleware runs here; take it out, and put what it forbids into rules"),
     ("inference", "take it out; providers and models of a tenant are set with tenantctl"),
 ];
+
+const BINARY: Unenforced = &[("harness", "OpenShell does not read it either; take it out")];
 
 /// A whole document; nothing where it is no map.
 pub(crate) fn document(
@@ -44,13 +47,15 @@ pub(crate) fn document(
     if let Some(entry) = own {
         extensions(&entry.value, &mut document, problems);
     }
-    if let Some(entry) = fields.take("filesystem_policy") {
+    // Nothing below the name of a section is no section.
+    let mut section = |name| fields.take(name).filter(|entry| !entry.value.is_null());
+    if let Some(entry) = section("filesystem_policy") {
         filesystem(entry.mark, &entry.value, &mut document.startup, problems);
     }
-    if let Some(entry) = fields.take("landlock") {
+    if let Some(entry) = section("landlock") {
         landlock(&entry.value, problems);
     }
-    if let Some(entry) = fields.take("process") {
+    if let Some(entry) = section("process") {
         process(&entry.value, problems);
     }
     if let Some(entry) = fields.take("network_policies") {
@@ -132,7 +137,7 @@ fn filesystem(mark: Mark, node: &Node, startup: &mut Startup, problems: &mut Pro
     fields.finish(&[], problems);
     problems.notice(
         mark,
-        "files are not granted by this document: what a tenant may read and write is said by tenantd's own Landlock rules",
+        "filesystem_policy grants no files here: what a tenant may read and write is said by tenantd's own Landlock rules, whatever it lists or include_workdir says",
     );
     // Landlock grants the union of what is listed, so a sealed directory below a writable one is not sealed.
     for inner in &startup.read_only {
@@ -151,14 +156,15 @@ fn filesystem(mark: Mark, node: &Node, startup: &mut Startup, problems: &mut Pro
 fn landlock(node: &Node, problems: &mut Problems<'_>) {
     let Some(mut fields) = Fields::of(node, "landlock", problems) else { return };
     match fields.text("compatibility", problems) {
-        Some((mark, "best_effort")) => problems.notice(
+        // "strict" stands in documents that NemoClaw published, and means that a sandbox does not start without.
+        Some((mark, word @ ("best_effort" | "hard_requirement" | "strict"))) => problems.notice(
             mark,
-            "best_effort is read as hard_requirement: a tenant without Landlock does not start unless its spec accepts it",
+            format!("compatibility: {word} is not what decides here: a tenant without Landlock does not start, unless its spec accepts that it is missing"),
         ),
-        Some((_, "hard_requirement")) | None => {}
+        None => {}
         Some((mark, other)) => problems.add(
             mark,
-            format!("compatibility is best_effort or hard_requirement, not {}", shown(other)),
+            format!("compatibility is best_effort, hard_requirement or strict, not {}", shown(other)),
         ),
     }
     fields.finish(&[], problems);
@@ -226,7 +232,7 @@ fn policy(entry: &crate::yaml::Entry, hosts: &Hosts, problems: &mut Problems<'_>
 fn binary(node: &Node, problems: &mut Problems<'_>) -> Option<Glob> {
     let mut fields = Fields::of(node, "binary", problems)?;
     let path = fields.text("path", problems);
-    fields.finish(&[], problems);
+    fields.finish(BINARY, problems);
     let Some((mark, path)) = path else {
         problems.add(node.mark, "a binary has a path: { path: /usr/bin/curl }");
         return None;

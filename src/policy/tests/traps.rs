@@ -106,6 +106,25 @@ fn an_encoded_slash_does_not_pass_a_deny_rule() {
     assert_eq!(verdict(&strict, http("a.example.com", "GET", "/@scope%2Fname")), Verdict::Deny);
 }
 
+/// OpenShell takes a HEAD for a GET; a server answers both alike, so a rule against reading is one against both.
+#[test]
+fn a_rule_about_get_is_about_head_too() {
+    let fields = "host: a.example.com, port: 443, protocol: rest, enforcement: enforce, access: read-only, deny_rules: [{ method: GET, path: \"/admin/**\" }]";
+    let denies = of(&endpoint(fields));
+    for method in ["GET", "HEAD", "head"] {
+        assert_eq!(verdict(&denies, http("a.example.com", method, "/admin/x")), Verdict::Deny, "{method}");
+        assert_eq!(verdict(&denies, http("a.example.com", method, "/x")), Verdict::Allow, "{method}");
+    }
+    assert_eq!(verdict(&denies, http("a.example.com", "OPTIONS", "/admin/x")), Verdict::Allow);
+    let only = |method| {
+        of(&endpoint(&format!(
+            "host: a.example.com, port: 443, protocol: rest, enforcement: enforce, rules: [{{ allow: {{ method: {method}, path: /x }} }}]"
+        )))
+    };
+    assert_eq!(verdict(&only("GET"), http("a.example.com", "HEAD", "/x")), Verdict::Allow);
+    assert_eq!(verdict(&only("HEAD"), http("a.example.com", "GET", "/x")), Verdict::Deny);
+}
+
 /// OpenShell reads a missing `enforcement` as audit, which lets everything go on.
 #[test]
 fn rules_without_enforcement_are_enforced() {

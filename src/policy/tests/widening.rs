@@ -68,6 +68,22 @@ fn methods_paths_and_queries_widen() {
 }
 
 #[test]
+fn reading_takes_in_asking_for_the_head_alone() {
+    let with = |rules: &str| policy(&format!("{REST}, {rules}"), "");
+    let reads = with("rules: [{ allow: { method: GET, path: /x } }]");
+    let heads = with("rules: [{ allow: { method: HEAD, path: /x } }]");
+    assert!(policy::widens(&reads, &heads).is_empty(), "{:?}", policy::widens(&reads, &heads));
+    assert_eq!(proven(&heads, &reads), "GET a.example.org:443/x by /usr/bin/node");
+    let denies = with("access: full, deny_rules: [{ method: GET, path: /x }]");
+    assert_eq!(
+        proven(&denies, &with("access: full, deny_rules: [{ method: HEAD, path: /x }]")),
+        "GET a.example.org:443/x by /usr/bin/node"
+    );
+    let less = with("access: full, deny_rules: [{ method: HEAD, path: /x }]");
+    assert_eq!(proven(&less, &with("access: full")), "HEAD a.example.org:443/x by /usr/bin/node");
+}
+
+#[test]
 fn a_deny_rule_that_goes_is_shown_by_what_it_refused() {
     let with = |deny: &str| {
         policy(&format!("{REST}, rules: [{{ allow: {{ method: '*', path: '/**' }} }}]{deny}"), "")

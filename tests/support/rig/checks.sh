@@ -7,9 +7,15 @@ static_checks() {
     need_packages shellcheck build-essential libsqlite3-dev libzstd-dev pkg-config git
     cd "$CHECKOUT" || exit
     report_check unit "the code is formatted" cargo fmt --all --check
+    report_check unit "shell scripts pass shellcheck" shellcheck_all
+}
+
+# lint_checks: what the compiler's lints say.
+lint_checks() {
+    cd "$CHECKOUT" || exit
+    step "looking for lints"
     report_check unit "clippy has nothing to say" \
         cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-    report_check unit "shell scripts pass shellcheck" shellcheck_all
 }
 
 # unit_build: build the unit tests and what runs them.

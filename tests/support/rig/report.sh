@@ -33,8 +33,9 @@ report_log() {
 
 # report_check WHERE SENTENCE CMD…: one test that is a command; its output is shown if it fails, status 77 skips.
 report_check() {
-    local where=$1 sentence=$2 log=$RUN/check.log status=0 started=$SECONDS
+    local where=$1 sentence=$2 log status=0 started=$SECONDS
     shift 2
+    log=$(mktemp "$RUN/check.XXXXXX")
     ("$@") >"$log" 2>&1 </dev/null || status=$?
     case $status in
         0) report pass "$where" "$sentence" "$((SECONDS - started))" ;;

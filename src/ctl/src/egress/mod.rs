@@ -40,21 +40,39 @@ struct Checked {
     ok: bool,
     problems: Vec<Problem>,
     notices: Vec<Problem>,
+    /// Why it could not be read; null when it was.
+    error: Option<String>,
 }
 
 fn check(session: &mut Session, files: &[PathBuf]) -> Ended {
-    let mut report = Vec::new();
+    let (mut report, mut unread) = (Vec::new(), None);
     for path in files {
-        let (file, text) = read(session, path)?;
-        // Hosts that presets take from a machine's configuration are another machine's matter.
-        report.push(match Document::parse(&file, &text, &Hosts::Unknown) {
-            Ok(document) => Checked { file, ok: true, problems: Vec::new(), notices: document.notices },
-            Err(Refused(problems)) => Checked { file, ok: false, problems, notices: Vec::new() },
-        });
+        let mut checked = Checked {
+            file: path.display().to_string(),
+            ok: false,
+            problems: vec![],
+            notices: vec![],
+            error: None,
+        };
+        match read(session, path) {
+            // Hosts that presets take from a machine's configuration are another machine's matter.
+            Ok((file, text)) => match Document::parse(&file, &text, &Hosts::Unknown) {
+                Ok(document) => (checked.ok, checked.notices) = (true, document.notices),
+                Err(Refused(problems)) => checked.problems = problems,
+            },
+            Err(failure) => {
+                unread = unread.or(Some(failure.code()));
+                if !session.json {
+                    session.complain(&failure)?;
+                }
+                checked.error = Some(failure.to_string());
+            }
+        }
+        report.push(checked);
     }
     session.print(&report, |_| clean_lines(&shown(&report)))?;
     let sound = report.iter().all(|checked| checked.ok);
-    Ok(if sound { Exit::Ok } else { Exit::Data }.code())
+    Ok(unread.unwrap_or(if sound { Exit::Ok } else { Exit::Data }.code()))
 }
 
 fn shown(report: &[Checked]) -> String {
@@ -62,6 +80,10 @@ fn shown(report: &[Checked]) -> String {
     for checked in report {
         for problem in &checked.problems {
             text += &format!("{problem}\n");
+        }
+        if report.len() > 1 && checked.error.is_none() {
+            let word = if checked.ok { "sound" } else { "not sound" };
+            text += &format!("{}: {word}\n", checked.file);
         }
         for Problem { file, mark, what, .. } in &checked.notices {
             text += &format!("{file}:{}:{}: note: {what}\n", mark.line, mark.column);
@@ -71,6 +93,7 @@ fn shown(report: &[Checked]) -> String {
     match (sound, report.len()) {
         (1, 1) => text + "1 document is sound.\n",
         (sound, all) if sound == all => text + &format!("{all} documents are sound.\n"),
+        (0, 1) => text + "The document is not sound.\n",
         (sound, all) => text + &format!("{} of {all} documents are not sound.\n", all - sound),
     }
 }

@@ -1,15 +1,16 @@
-//! Endpoints.
+//! Endpoints: where to.
 
-use super::calls::{self, Options};
-use super::rules::{self, every_request};
-use crate::document::{Endpoint, Enforcement, Hosts, Inspection, PathSelector, Protocol, Rule};
+use model::egress::INFERENCE_HOST;
+
+use super::inspection::{inspection, requests_of};
+use crate::document::{Endpoint, Hosts, Protocol};
 use crate::fields::{Fields, Unenforced, number_of};
 use crate::problem::{Mark, Problems, shown};
 use crate::yaml::Node;
-use crate::{Cidr, Glob, Host, HostPattern, Reach, address, path};
+use crate::{Cidr, Host, HostPattern, Reach, address};
 
 const CREDENTIALS: &str =
-    "secrets of a tenant are bound to hosts with tenantctl, not by a policy; take it out";
+    "secrets of a tenant are bound to hosts by \"tenantctl egress bind\", not by a policy; take it out";
 const GRAPHQL: &str = "GraphQL is not looked into; take it out, and allow its path with protocol: rest";
 
 const ENDPOINT: Unenforced = &[
@@ -25,22 +26,12 @@ const ENDPOINT: Unenforced = &[
     ("json_rpc", "it is of protocol: json-rpc"),
 ];
 
-/// The fields of an endpoint that are about requests, before it is known what they mean together.
-struct Requests<'n> {
-    protocol: Option<(Mark, &'n str)>,
-    tls: Option<(Mark, &'n str)>,
-    enforcement: Option<(Mark, Enforcement)>,
-    path: Option<(Mark, &'n str)>,
-    access: Option<(Mark, &'n str)>,
-    rules: Option<(Mark, Vec<Rule>)>,
-    deny_rules: Option<(Mark, Vec<Rule>)>,
-    calls: Option<Options>,
-}
-
 pub(super) fn endpoint(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) -> Option<Endpoint> {
     let mut fields = Fields::of(node, "endpoint", problems)?;
     let allowed_ips = blocks(&mut fields, problems);
-    let mut ports = ports(&mut fields, problems);
+    let given = ports(&mut fields, problems);
+    let has_port = given.is_some();
+    let mut ports = given.unwrap_or_default();
     let host = fields.text("host", problems);
     let host = match fields.take("x-tenantd") {
         Some(entry) if host.is_none() => host_of(&entry.value, hosts, &mut ports, problems),
@@ -50,7 +41,7 @@ pub(super) fn endpoint(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) 
         }
         None => host_pattern(node.mark, host, &allowed_ips, problems),
     };
-    if ports.is_empty() {
+    if ports.is_empty() && !has_port {
         problems.add(node.mark, "an endpoint has a port: write \"port: 443\"");
     }
     let flag = |name, fields: &mut Fields<'_>, problems: &mut Problems<'_>| {
@@ -63,13 +54,18 @@ pub(super) fn endpoint(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) 
     let calls = requests.calls;
     fields.finish(ENDPOINT, problems);
     let inspection = inspection(node.mark, requests, problems);
+    let protocol = inspection.as_ref().map(|inspection| inspection.protocol);
     let rewrites = allow_encoded_slash || request_body_credential_rewrite || websocket_credential_rewrite;
-    if inspection.is_none() && rewrites {
+    if protocol.is_none() && rewrites {
         problems.add(
             node.mark,
             "allow_encoded_slash and the credential rewrites have no effect without a protocol: add \"protocol: rest\"",
         );
     }
+    if request_body_credential_rewrite && protocol == Some(Protocol::Websocket) {
+        problems.add(node.mark, NO_BODIES);
+    }
+    unlike_openshell(node.mark, host.as_ref(), &ports, &allowed_ips, problems);
     if calls.is_some() {
         suits_calls(
             node.mark,
@@ -92,21 +88,11 @@ pub(super) fn endpoint(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) 
     })
 }
 
-fn requests_of<'n>(fields: &mut Fields<'n>, problems: &mut Problems<'_>) -> Requests<'n> {
-    let protocol = fields.text("protocol", problems);
-    let calls = protocol.and_then(|(_, word)| calls::protocol(word));
-    let calls = calls.map(|protocol| calls::options(protocol, fields, problems));
-    Requests {
-        protocol,
-        tls: fields.text("tls", problems),
-        enforcement: enforcement(fields, problems),
-        path: fields.text("path", problems),
-        access: fields.text("access", problems),
-        rules: rules_of(fields, "rules", calls, problems),
-        deny_rules: rules_of(fields, "deny_rules", calls, problems),
-        calls,
-    }
-}
+const NO_BODIES: &str = "request_body_credential_rewrite is not enforced here for protocol: websocket, whose requests have no bodies: take it out";
+/// Ports that OpenShell never opens (etcd, the servers and nodes of Kubernetes).
+const CONTROL_PLANES: &[u16] = &[2379, 2380, 6443, 10250, 10255];
+/// Zones of names that are nobody's in the public DNS.
+const INSIDE: &[&str] = &["internal", "local", "lan", "home.arpa", "localdomain"];
 
 /// What an endpoint whose calls are looked at cannot have.
 fn suits_calls(mark: Mark, host: Option<&HostPattern>, rewrites: bool, problems: &mut Problems<'_>) {
@@ -118,18 +104,6 @@ fn suits_calls(mark: Mark, host: Option<&HostPattern>, rewrites: bool, problems:
     }
     if host == Some(&HostPattern::Anywhere) {
         problems.add(mark, "an endpoint whose calls are looked at has a host");
-    }
-}
-
-fn rules_of(
-    fields: &mut Fields<'_>,
-    name: &str,
-    calls: Option<Options>,
-    problems: &mut Problems<'_>,
-) -> Option<(Mark, Vec<Rule>)> {
-    match calls {
-        Some(options) => calls::rules_of(fields, name, options, problems),
-        None => rules::rules_of(fields, name, problems),
     }
 }
 
@@ -153,18 +127,54 @@ fn blocks(fields: &mut Fields<'_>, problems: &mut Problems<'_>) -> Vec<Cidr> {
     blocks
 }
 
-fn ports(fields: &mut Fields<'_>, problems: &mut Problems<'_>) -> Vec<u16> {
+/// Nothing where neither field is there.
+fn ports(fields: &mut Fields<'_>, problems: &mut Problems<'_>) -> Option<Vec<u16>> {
     let one = fields.take("port");
     let many = fields.list("ports", problems);
     if let (Some(one), Some(_)) = (one, &many) {
         problems.add(one.mark, "an endpoint has port or ports, not both");
+    }
+    if one.is_none() && many.as_ref().is_none_or(|(_, nodes)| nodes.is_empty()) {
+        return None;
     }
     let nodes =
         one.map(|entry| &entry.value).into_iter().chain(many.map(|(_, nodes)| nodes).unwrap_or_default());
     let read = |node: &Node| {
         number_of(node, "port", 1..=65535, problems).and_then(|number| u16::try_from(number).ok())
     };
-    nodes.filter_map(read).collect()
+    Some(nodes.filter_map(read).collect())
+}
+
+/// Says where a sound endpoint is something else here than where it comes from.
+fn unlike_openshell(
+    mark: Mark,
+    host: Option<&HostPattern>,
+    ports: &[u16],
+    allowed_ips: &[Cidr],
+    problems: &mut Problems<'_>,
+) {
+    if let Some(port) = ports.iter().find(|port| CONTROL_PLANES.contains(port)) {
+        problems.notice(
+            mark,
+            format!("port {port} is one of a cluster's control plane, which OpenShell opens for nobody: here this endpoint opens it"),
+        );
+    }
+    let name = match host {
+        Some(pattern @ (HostPattern::Exact(Host::Name(_)) | HostPattern::Names(_))) => pattern.to_string(),
+        Some(HostPattern::Exact(Host::Address(_)) | HostPattern::Anywhere) | None => return,
+    };
+    let below = |suffix: &str| name.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
+    if name == "inference.local" {
+        problems.notice(
+            mark,
+            format!("inference.local is OpenShell's name for models: here they are at http://{INFERENCE_HOST}/v1, by \"tenantctl inference add\""),
+        );
+    } else if name != INFERENCE_HOST && allowed_ips.is_empty() && INSIDE.iter().any(|suffix| below(suffix)) {
+        problems.notice(
+            mark,
+            format!("a name like {name} is at a private address, as a rule, and those are closed: list it in allowed_ips"),
+        );
+    }
 }
 
 fn host_pattern(
@@ -233,158 +243,4 @@ fn host_of(
             }
         }
     }
-}
-
-fn enforcement(fields: &mut Fields<'_>, problems: &mut Problems<'_>) -> Option<(Mark, Enforcement)> {
-    let (mark, text) = fields.text("enforcement", problems)?;
-    match text {
-        "enforce" => Some((mark, Enforcement::Enforce)),
-        "audit" => Some((mark, Enforcement::Audit)),
-        other => {
-            problems.add(mark, format!("enforcement is enforce or audit, not {}", shown(other)));
-            None
-        }
-    }
-}
-
-fn inspection(mark: Mark, requests: Requests<'_>, problems: &mut Problems<'_>) -> Option<Inspection> {
-    let skip = match requests.tls {
-        // "terminate" and "passthrough" are the words of documents before 2026-08.
-        None | Some((_, "terminate")) => None,
-        Some((mark, "skip" | "passthrough")) => Some(mark),
-        Some((mark, other)) => {
-            problems.add(mark, format!("tls is skip or left out, not {}", shown(other)));
-            None
-        }
-    };
-    let protocol = protocol(&requests, problems)?;
-    if let Some(mark) = skip {
-        problems.add(mark, "tls: skip hides the requests that protocol asks to see: take one of them out");
-    }
-    if requests.enforcement.is_none() {
-        problems.notice(
-            mark,
-            "enforcement is left out and read as enforce (OpenShell reads audit): say which is meant",
-        );
-    }
-    if requests.calls.is_some() && requests.path.is_none() {
-        problems.notice(
-            mark,
-            "without path this endpoint is about every request to its host: give the path of the server",
-        );
-    }
-    let path = requests.path.map_or(Some(PathSelector::All), |(mark, text)| match requests.calls {
-        Some(_) => selector(mark, &path::alike(text), problems),
-        None => selector(mark, text, problems),
-    });
-    let deny = requests.deny_rules.map(|(_, rules)| rules).unwrap_or_default();
-    let allow = match (requests.calls, requests.access) {
-        (Some(options), None) => calls::allowed(mark, options, requests.rules, &deny, problems)?,
-        _ => allowed(mark, requests.access, requests.rules, protocol, problems)?,
-    };
-    rules::check_methods(&allow, &deny, protocol, problems);
-    let enforcement = requests.enforcement.map_or(Enforcement::Enforce, |(_, enforcement)| enforcement);
-    let calls = requests.calls.map(|options| options.limits);
-    Some(Inspection { protocol, path: path?, enforcement, allow, deny, calls })
-}
-
-/// What is spoken, if requests are looked at.
-fn protocol(requests: &Requests<'_>, problems: &mut Problems<'_>) -> Option<Protocol> {
-    let protocol = match requests.protocol {
-        None | Some((_, "tcp")) => {
-            without_inspection(requests, problems);
-            return None;
-        }
-        Some((_, "rest")) => Protocol::Rest,
-        Some((_, "websocket")) => Protocol::Websocket,
-        Some((_, "mcp")) => Protocol::Mcp,
-        Some((_, "json-rpc")) => Protocol::JsonRpc,
-        Some((mark, other @ ("graphql" | "sql"))) => {
-            problems.add(
-                mark,
-                format!("protocol: {other} is not enforced here: use rest with the paths that are needed"),
-            );
-            return None;
-        }
-        Some((mark, other)) => {
-            problems.add(
-                mark,
-                format!("protocol is rest, websocket, mcp, json-rpc or tcp, not {}", shown(other)),
-            );
-            return None;
-        }
-    };
-    Some(protocol)
-}
-
-/// What an inspected endpoint allows, by `access` or by `rules`.
-fn allowed(
-    mark: Mark,
-    access: Option<(Mark, &str)>,
-    rules: Option<(Mark, Vec<Rule>)>,
-    protocol: Protocol,
-    problems: &mut Problems<'_>,
-) -> Option<Vec<Rule>> {
-    match (access, rules) {
-        (Some((mark, _)), Some(_)) => {
-            problems.add(mark, "access and rules exclude each other: keep one");
-            None
-        }
-        (Some((mark, access)), None) => Some(rules::preset(mark, access, protocol, problems)),
-        (None, Some((mark, rules))) => {
-            if rules.is_empty() {
-                problems.add(
-                    mark,
-                    "rules is empty and would refuse everything: add one, or take the endpoint out",
-                );
-            }
-            Some(rules)
-        }
-        (None, None) => {
-            problems.add(mark, "an endpoint with a protocol says what is allowed: add rules or access");
-            None
-        }
-    }
-}
-
-/// Without a protocol nothing is looked at, so what would need looking is an error. What allows everything says nothing else
-/// than its absence, and published documents hold it.
-fn without_inspection(requests: &Requests<'_>, problems: &mut Problems<'_>) {
-    const REMEDY: &str = "has no effect without a request protocol: add \"protocol: rest\", or take it out";
-    if let Some((mark, access)) = requests.access.filter(|(_, access)| *access != "full") {
-        problems.add(mark, format!("access: {access} {REMEDY}"));
-    }
-    if let Some((mark, rules)) = &requests.rules {
-        if !rules.iter().any(every_request) {
-            problems.add(*mark, format!("rules {REMEDY}"));
-        }
-    }
-    if let Some((mark, _)) = &requests.deny_rules {
-        problems.add(*mark, format!("deny_rules {REMEDY}"));
-    }
-    if let Some((mark, _)) = requests.path {
-        problems.add(mark, format!("path {REMEDY}"));
-    }
-    if let Some((mark, Enforcement::Audit)) = requests.enforcement {
-        problems.add(mark, format!("enforcement: audit {REMEDY}"));
-    }
-}
-
-fn selector(mark: Mark, text: &str, problems: &mut Problems<'_>) -> Option<PathSelector> {
-    if matches!(text, "" | "**" | "/**") {
-        return Some(PathSelector::All);
-    }
-    if !text.starts_with('/') {
-        problems.add(mark, format!("path {}: a path begins with a slash", shown(text)));
-        return None;
-    }
-    if let Some(above) = text.strip_suffix("/**").filter(|above| !above.contains(['*', '?', '[', '{', '\\']))
-    {
-        return Some(PathSelector::Below(above.to_owned()));
-    }
-    // In this one field a star crosses slashes, so the separator is a character that no path holds.
-    Glob::parse(text, '\0')
-        .map(PathSelector::Like)
-        .map_err(|why| problems.add(mark, format!("path {}: {why}", shown(text))))
-        .ok()
 }

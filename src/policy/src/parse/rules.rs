@@ -12,7 +12,7 @@ const RULE: Unenforced = &[
     ("fields", "GraphQL is not looked into; use method and path"),
     ("tool", "it is of protocol: mcp"),
     ("params", "it is of protocol: mcp"),
-    ("command", "SQL is not looked into; use protocol: tcp"),
+    ("command", "SQL is not looked into; protocol: tcp passes its bytes unseen"),
 ];
 
 /// The method of a client's text message on a WebSocket.
@@ -25,6 +25,9 @@ pub(super) fn rules_of(
     problems: &mut Problems<'_>,
 ) -> Option<(Mark, Vec<Rule>)> {
     let (mark, nodes) = fields.list(name, problems)?;
+    if nodes.is_empty() && name == "rules" {
+        problems.add(mark, "rules is empty and would refuse everything: add one, or take the endpoint out");
+    }
     let rules = nodes.iter().filter_map(|node| {
         if name == "deny_rules" {
             return rule(node, problems);
@@ -51,9 +54,12 @@ fn rule(node: &Node, problems: &mut Problems<'_>) -> Option<Rule> {
         Some(entry) => query(&entry.value, problems),
         None => Some(Vec::new()),
     };
-    fields.finish(RULE, problems);
+    let others = fields.finish(RULE, problems);
     let (Some((method_mark, method)), Some((path_mark, path))) = (method, path) else {
-        problems.add(node.mark, "a rule has method and path");
+        // What was said of other fields says more.
+        if !others {
+            problems.add(node.mark, "a rule has method and path: { method: GET, path: /v1/** }");
+        }
         return None;
     };
     let named = method != "*";

@@ -2,6 +2,7 @@
 //! [`may_deny`] it is the other way round.
 
 use crate::document::{Binaries, Endpoint, Inspection, PathSelector, Rule};
+use crate::matching::takes_method;
 use crate::merge::Entry;
 use crate::{Cidr, Glob, Host, HostPattern, Reach, reach};
 
@@ -93,7 +94,11 @@ pub(super) fn paths_cover(had: &Inspection, wanted: &Inspection) -> bool {
 
 /// Whether the old rule allows all that the new one does.
 pub(super) fn rule_covers(had: &Rule, wanted: &Rule) -> bool {
-    let methods = had.method.is_none() || had.method == wanted.method;
+    let methods = match (had.method.as_deref(), wanted.method.as_deref()) {
+        (None, _) => true,
+        (Some(had), Some(wanted)) => takes_method(had, wanted),
+        (Some(_), None) => false,
+    };
     let calls = match (&had.call, &wanted.call) {
         (None, None) => true,
         (Some(had), Some(wanted)) => had.covers(wanted),
@@ -113,10 +118,9 @@ fn query_covers(had: &Rule, wanted: &Rule) -> bool {
 
 /// Whether a deny rule may refuse something that the other rule allows.
 pub(super) fn may_deny(denies: &Inspection, deny: &Rule, allows: &Inspection, allow: &Rule) -> bool {
+    let meet = |a: &str, b: &str| takes_method(a, b) || takes_method(b, a);
     let methods = denies.protocol != allows.protocol
-        || deny.method.is_none()
-        || allow.method.is_none()
-        || deny.method == allow.method;
+        || deny.method.as_deref().zip(allow.method.as_deref()).is_none_or(|(deny, allow)| meet(deny, allow));
     let calls = match (&deny.call, &allow.call) {
         (Some(deny), Some(allow)) => deny.may_overlap(allow),
         // Where calls are looked at, a rule without one is about requests without a body.

@@ -212,6 +212,7 @@ fn of_rule(inspection: &Inspection, rule: &Rule) -> Vec<Asked> {
         return of_calls(&inspection.path, limits.most, pattern);
     }
     let methods: Vec<&str> = match (&rule.method, inspection.protocol) {
+        (Some(method), Protocol::Rest) if method == "GET" => vec!["GET", "HEAD"],
         (Some(method), _) => vec![method],
         (None, Protocol::Rest | Protocol::JsonRpc | Protocol::Mcp) => METHODS.to_vec(),
         (None, Protocol::Websocket) => vec!["GET", "WEBSOCKET_TEXT"],

@@ -89,7 +89,8 @@ fn method(rule: &Rule, protocol: Protocol, exchange: &Exchange<'_>) -> bool {
         (Protocol::Websocket, Kind::Upgrade) => "GET".to_owned(),
         (Protocol::Websocket, Kind::Message) => "WEBSOCKET_TEXT".to_owned(),
     };
-    rule.method.as_ref().is_none_or(|own| *own == seen)
+    let bodiless = |own: &str| protocol == Protocol::Rest && own == "GET" && seen == "HEAD";
+    rule.method.as_ref().is_none_or(|own| *own == seen || bodiless(own))
 }
 
 const OF_CLIENTS: &str = " initialize ping tools/list tools/call resources/list resources/templates/list resources/read \

@@ -12,7 +12,7 @@ const PATHS: &[&str] = &["/**", "/a", "/a/**", "/*/b", "/a/*", "/**/b", "/b*", "
 
 fn rule() -> impl Strategy<Value = String> {
     let query = select(vec!["", "", "", ", query: { x: \"1\" }", ", query: { x: { any: [\"1\", \"2*\"]} }"]);
-    (select(vec!["GET", "POST", "\"*\""]), select(PATHS), query)
+    (select(vec!["GET", "HEAD", "POST", "\"*\""]), select(PATHS), query)
         .prop_map(|(method, path, query)| format!("{{ method: {method}, path: \"{path}\"{query} }}"))
 }
 
@@ -169,7 +169,7 @@ pub fn calls_document() -> impl Strategy<Value = String> {
 
 /// Calls there.
 pub fn asked_calls() -> impl Strategy<Value = Asked> {
-    (said(), select(vec!["/a", "/a", "/a/b"]), select(vec!["POST", "POST", "POST", "GET"])).prop_map(
+    (said(), select(vec!["/a", "/a", "/a/b"]), select(vec!["POST", "POST", "POST", "GET", "HEAD"])).prop_map(
         |(content, path, method)| Asked {
             host: Host::parse("a.example.com").unwrap(),
             port: 443,
@@ -267,7 +267,7 @@ pub fn asked() -> impl Strategy<Value = Asked> {
         select(addresses),
         select(vec!["/usr/bin/node", "/usr/bin/curl", "/opt/x"]),
         select(vec![Kind::Request, Kind::Request, Kind::Upgrade, Kind::Message]),
-        (select(vec!["GET", "POST", "POST", "DELETE", "get"]), said()),
+        (select(vec!["GET", "POST", "POST", "DELETE", "get", "HEAD"]), said()),
         prop::option::weighted(0.85, select(paths)),
         select(vec![0u64, 100, 200]),
     )
