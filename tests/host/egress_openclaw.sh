@@ -138,18 +138,18 @@ test_a_child_that_gets_few_variables_believes_the_proxy() {
 # Others cut WebSockets after two minutes and streams after one. The clock of a quiet connection is what cuts; so these are quiet for longer
 # than a minute all at once, in the time that a test has, and a model thinks for as long.
 test_a_quiet_websocket_a_slow_stream_and_a_model_that_thinks_are_not_cut() {
-    provider_does openai '{"words": 7, "pause": 7}'
+    provider_does openai '{"words": 2, "first": 70}'
     later provider_does openai '{}'
     direct acme -N --max-time 110 http://inference.internal/v1/chat/completions -H 'Content-Type: application/json' \
         -d '{"model":"parrot","stream":true,"messages":[{"role":"user","content":"x"}]}' >"$WORLD/thought" 2>&1 &
     program acme client.py count wss://ws.example.com/echo 75 >"$WORLD/quiet" 2>&1 &
     program acme client.py count wss://allowed.example.com/echo 75 >"$WORLD/quiet.plain" 2>&1 &
-    direct acme -N --max-time 80 'https://api.example.com/slow?n=2&every=70' >"$WORLD/slow" 2>/dev/null &
-    direct acme -N --max-time 80 'https://allowed.example.com/slow?n=2&every=70' >"$WORLD/slow.plain" 2>/dev/null &
+    direct acme -N --max-time 90 'https://api.example.com/slow?n=2&every=70' >"$WORLD/slow" 2>/dev/null &
+    direct acme -N --max-time 90 'https://allowed.example.com/slow?n=2&every=70' >"$WORLD/slow.plain" 2>/dev/null &
     wait
     assert_eq "$(cat "$WORLD/quiet" "$WORLD/quiet.plain")" $'still here\nstill here'
     assert_eq "$(cat "$WORLD/slow" "$WORLD/slow.plain")" $'0\n1\n0\n1'
-    assert_match "$(cat "$WORLD/thought")" 'word6.*DONE'
+    assert_match "$(cat "$WORLD/thought")" 'word1.*DONE'
 }
 
 test_a_gateway_that_loops_is_held_back_by_its_budget() {

@@ -320,12 +320,46 @@ test_a_way_out_leads_to_the_tenants_own_loopback_and_nowhere_else() {
 test_the_selftest_fails_without_the_rules_inside() {
     with_a_way_out
     assert_ok $NET selftest beta
+    ip netns exec t-beta nft flush chain ip tenantd intercept
+    assert_fails $NET selftest beta
+    assert_match "$OUTPUT" "chain intercept inside is empty or missing"
+    ip netns exec t-beta nft add rule ip tenantd intercept counter
     ip netns exec t-beta nft flush chain ip tenantd refuse
     assert_fails $NET selftest beta
     assert_match "$OUTPUT" "chain refuse inside is empty or missing"
     ip netns exec t-beta nft add rule ip tenantd refuse counter
     assert_fails $NET selftest beta
     assert_match "$OUTPUT" "a datagram (could leave|was not refused)"
+}
+
+test_without_the_proxys_socket_a_connection_is_refused_at_once() {
+    with_a_way_out
+    # The namespace alone, in which nothing listens.
+    later sh -c "systemctl stop needs-net && systemctl start tenant@beta"
+    assert_ok systemd-run --quiet --unit=needs-net -p Requires=tenant-net@beta.service -p After=tenant-net@beta.service sleep 60
+    assert_ok systemctl stop tenant@beta
+    deaf() { [ -z "$(ip netns exec t-beta ss -Hltn)" ]; }
+    eventually 10 deaf
+    assert_fails ip netns exec t-beta python3 -c 'import socket; socket.create_connection(("8.8.8.8", 53), 5)'
+    assert_match "$OUTPUT" "Connection refused"
+}
+
+# Until its tenant is started again, it has a redirection.
+test_a_namespace_that_an_older_version_made_goes_on() {
+    local asked=(tenantctl exec beta -- curl -sS --noproxy '*' --max-time 5 http://8.8.4.4/)
+    with_a_way_out
+    assert_match "$("${asked[@]}")" "no rule of this tenant's policy allows 8.8.4.4:80"
+    ip netns exec t-beta nft "flush chain ip tenantd intercept; delete chain ip tenantd intercept"
+    # "redirect" is a word of nft's own language.
+    ip netns exec t-beta nft -j -f - <<'NFT'
+{"nftables": [
+  {"add": {"chain": {"family": "ip", "table": "tenantd", "name": "redirect", "type": "nat", "hook": "output", "prio": -100, "policy": "accept"}}},
+  {"add": {"rule": {"family": "ip", "table": "tenantd", "chain": "redirect", "expr": [
+    {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "daddr"}}, "right": "8.8.4.4"}},
+    {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}, {"redirect": {"port": 3129}}]}}}]}
+NFT
+    assert_ok $NET selftest beta
+    assert_match "$("${asked[@]}")" "no rule of this tenant's policy allows 8.8.4.4:80"
 }
 
 test_a_new_namespace_has_its_way_out_too() {

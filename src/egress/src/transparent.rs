@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use nix::sys::socket::{getsockopt, sockopt::OriginalDst};
 use policy::{Host, Listing};
 use tokio::net::TcpStream;
 
@@ -19,7 +20,16 @@ use crate::rewind::Rewind;
 /// Where a connection was to go: it is handed over with its addresses as they are (tproxy). One to the proxy itself goes nowhere.
 #[must_use]
 pub fn destination(stream: &TcpStream) -> Option<SocketAddr> {
-    stream.local_addr().ok().filter(|to| !to.ip().is_loopback())
+    let own = stream.local_addr().ok()?;
+    let to = if own.ip().is_loopback() { redirected(stream)? } else { own };
+    (!to.ip().is_loopback() && to.port() != 0).then_some(to)
+}
+
+/// A namespace that a version before made redirects, until its tenant is started again: the kernel remembers where to.
+fn redirected(stream: &TcpStream) -> Option<SocketAddr> {
+    let raw = getsockopt(stream, OriginalDst).ok()?;
+    let (address, port) = (u32::from_be(raw.sin_addr.s_addr), u16::from_be(raw.sin_port));
+    Some((std::net::Ipv4Addr::from_bits(address), port).into())
 }
 
 /// Serves a connection from `from` that was to go to `to`.

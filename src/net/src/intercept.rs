@@ -18,6 +18,8 @@ use crate::route;
 const TABLE: &str = "tenantd";
 /// Hands connections to the proxy.
 const INTERCEPT: &str = "intercept";
+/// What a namespace has instead that a version before made: it redirects them, until its tenant is started again.
+const REDIRECT: &str = "redirect";
 /// Refuses what is none, or takes another link than the loopback.
 const REFUSE: &str = "refuse";
 const COUNTER: &str = "refused_way_out";
@@ -29,6 +31,10 @@ const LOCAL_OUT: (u32, i32) = (3, 0);
 const REGISTER: u32 = 1;
 const OTHER_REGISTER: u32 = 2;
 const VERDICT: u32 = 0;
+/// How something is refused (`enum nft_reject_types`), and the code of ICMP: communication administratively prohibited.
+const UNREACHABLE: u32 = 0;
+const TCP_RESET: u32 = 1;
+const PROHIBITED: u8 = 13;
 /// TEST-NET-1: nobody's address.
 const NOWHERE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
 
@@ -44,19 +50,22 @@ enum Meta {
 pub fn put(network: &Network) -> Result<(), Error> {
     let mut netlink = nft::open()?;
     let leaves = leaves(&network.link);
-    let intercept = [leaves.clone(), connection(Meta::InputLink), tproxy()].concat();
+    let taken = [leaves.clone(), connection(Meta::InputLink), tproxy(), accept()].concat();
+    // Where the proxy's socket is missing. The kernel would not answer from an address that is not its own, and a program would wait.
+    let closed = [leaves.clone(), connection(Meta::InputLink), reject(TCP_RESET, 0)].concat();
     let pass = [leaves.clone(), connection(Meta::OutputLink), accept()].concat();
-    let refuse = [leaves, count(), reject()].concat();
+    let refuse = [leaves, count(), reject(UNREACHABLE, PROHIBITED)].concat();
     let requests = [
         (NEW_TABLE, text(1, TABLE)),
         (NEW_OBJECT, [text(1, TABLE), text(2, COUNTER), number(3, 1), nested(4, &[])].concat()),
         (NEW_CHAIN, chain(INTERCEPT, PREROUTING)),
         (NEW_CHAIN, chain(REFUSE, LOCAL_OUT)),
-        (NEW_RULE, rule(INTERCEPT, &intercept)),
+        (NEW_RULE, rule(INTERCEPT, &taken)),
+        (NEW_RULE, rule(INTERCEPT, &closed)),
         (NEW_RULE, rule(REFUSE, &pass)),
         (NEW_RULE, rule(REFUSE, &refuse)),
     ];
-    // Without APPEND a rule goes before those that are there.
+    // In this order: without APPEND a rule goes before those that are there.
     let put = nft::batch(&mut netlink, FAMILY_IP, CREATE | APPEND, requests.into_iter());
     put.map_err(|error| Error::kernel("lead connections to the egress proxy", error))
 }
@@ -64,10 +73,14 @@ pub fn put(network: &Network) -> Result<(), Error> {
 /// Fails if something but TCP connections could leave the namespace that the calling thread is in, or those would not go to the proxy.
 pub fn check() -> Result<(), Error> {
     let mut netlink = nft::open()?;
-    for chain in [INTERCEPT, REFUSE] {
-        if nft::uses(&mut netlink, FAMILY_IP, TABLE, chain)? == 0 {
-            return Err(Error::Breach(format!("chain {chain} inside is empty or missing")));
-        }
+    let mut empty = |chain| Ok::<_, Error>(nft::uses(&mut netlink, FAMILY_IP, TABLE, chain)? == 0);
+    let missing = match (empty(INTERCEPT)? && empty(REDIRECT)?, empty(REFUSE)?) {
+        (true, _) => Some(INTERCEPT),
+        (_, true) => Some(REFUSE),
+        (false, false) => None,
+    };
+    if let Some(chain) = missing {
+        return Err(Error::Breach(format!("chain {chain} inside is empty or missing")));
     }
     let failed = |error: io::Error| Error::kernel("open a socket inside", error);
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(failed)?;
@@ -120,7 +133,7 @@ fn connection(link: Meta) -> Vec<u8> {
     [meta(link), loopback, meta(Meta::Protocol), compare(0, &[TCP])].concat()
 }
 
-/// Hands it to the socket at the proxy's port; where there is none, the connection is refused by the kernel as any to a closed port.
+/// Hands it to the socket at the proxy's port; where there is none, the rule ends here.
 fn tproxy() -> Vec<u8> {
     let value = |register, value: &[u8]| {
         expression("immediate", &[number(1, register), nested(2, &attribute(1, value))])
@@ -145,9 +158,8 @@ fn count() -> Vec<u8> {
     expression("objref", &[number(1, 1), text(2, COUNTER)])
 }
 
-/// ICMP: communication administratively prohibited.
-fn reject() -> Vec<u8> {
-    expression("reject", &[number(1, 0), attribute(2, &[13])])
+fn reject(kind: u32, code: u8) -> Vec<u8> {
+    expression("reject", &[number(1, kind), attribute(2, &[code])])
 }
 
 fn chain(name: &str, (hook, priority): (u32, i32)) -> Vec<u8> {

@@ -172,7 +172,7 @@ fn covered(before: &[Entry], after: &[Entry], own: &Entry, piece: &Scope<'_>, gr
     match grant {
         Grant::Rule(wanted, rule) => {
             let limits = had.protocol == wanted.protocol && cover::limits_cover(had, wanted);
-            audits || limits && had.allow.iter().any(|own| rule_covers(own, rule))
+            audits || limits && had.allow.iter().any(|own| rule_covers(had.protocol, own, rule))
         }
         Grant::Plain | Grant::Audit(_) => audits,
     }

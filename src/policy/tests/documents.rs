@@ -123,7 +123,6 @@ const ENDPOINTS: &[(&str, &str)] = &[
         "host: a.example.com, port: 443, protocol: rest, access: full, tls: passthrough",
         "tls: passthrough hides",
     ),
-    ("host: a.example.com, port: 443, tls: terminate", "tls: terminate has no effect"),
     (
         "host: a.example.com, port: 443, protocol: websocket, access: full, request_body_credential_rewrite: true",
         "request_body_credential_rewrite is not enforced",
@@ -227,6 +226,10 @@ fn where_a_document_is_something_else_here_it_says_so() {
         let notices = of_endpoint(fields);
         assert!(notices.contains(needle) && !usual.contains(needle), "{fields}: {notices}");
     }
+    assert!(
+        said(&endpoint("host: a.example.com, port: 443, tls: terminate"))
+            .contains("tls: terminate has no effect")
+    );
     assert!(!of_endpoint("host: db.internal, port: 5432, allowed_ips: [10.0.0.0/8]").contains("allowed_ips"));
     assert!(!of_endpoint("host: inference.internal, port: 80").contains("allowed_ips"));
 }

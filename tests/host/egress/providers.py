@@ -1,12 +1,13 @@
 """Model providers that check their key, count requests and misbehave as DIRECTORY/providers.json says:
-{"openai.example.com": {"mode": "ok|503|429|hang|cut", "prompt": 10, "completion": 5, "words": 8, "pause": 0.01}}.
+{"openai.example.com": {"mode": "ok|503|429|hang|cut", "prompt": 10, "completion": 5, "words": 8, "pause": 0.01, "first": 0}}: it is silent for "first"
+seconds before it answers, and for "pause" between events.
 Counts are in DIRECTORY/providers.log."""
 import json, time
 
 import journal
 
 PROVIDERS = {"openai.example.com": "sk-world-openai-5f3a9c", "backup.example.com": "sk-world-backup-77d1e0", "anthropic.example.com": "sk-world-anthropic-b2c4d6"}
-USUAL = {"mode": "ok", "prompt": 10, "completion": 5, "words": 8, "pause": 0.01}
+USUAL = {"mode": "ok", "prompt": 10, "completion": 5, "words": 8, "pause": 0.01, "first": 0}
 
 
 class Providers:
@@ -36,6 +37,7 @@ class Providers:
             time.sleep(600)
         if request.url.path == "/v1/models":
             return link.whole(200, b'{"object":"list","data":[{"id":"parrot","object":"model"}]}', "application/json")
+        time.sleep(order["first"])
         return (self.claude if claude else self.openai)(link, asked, order)
 
     def openai(self, link, asked, order):

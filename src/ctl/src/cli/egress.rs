@@ -50,9 +50,9 @@ pub enum EgressVerb {
     Explain(QuestionArgs),
     /// Check policy documents; needs no daemon and no privilege
     ///
-    /// A document is OpenShell's, version 1. Everything wrong with it is said as FILE:LINE:COLUMN: WHAT, a field of its rules that is not
-    /// enforced too. Notes say where a document means something else here than where it comes from, and refuse nothing. Ends with 0 if
-    /// all documents are sound, with 65 if one is not, with 66 if one could not be read.
+    /// A document is OpenShell's, version 1. Everything wrong with it is said as FILE:LINE:COLUMN: WHAT, a field that is not enforced
+    /// too. Notes say where a document means something else here than where it comes from, and refuse nothing. Ends with 0 if all
+    /// documents are sound and with 65 if one is not; where one could not be read, with the code for that (66: there is no such file).
     #[command(after_help = CHECK_EXAMPLES)]
     Check {
         /// Policy documents; - for standard input

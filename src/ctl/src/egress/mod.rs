@@ -47,28 +47,22 @@ struct Checked {
 fn check(session: &mut Session, files: &[PathBuf]) -> Ended {
     let (mut report, mut unread) = (Vec::new(), None);
     for path in files {
-        let mut checked = Checked {
-            file: path.display().to_string(),
-            ok: false,
-            problems: vec![],
-            notices: vec![],
-            error: None,
-        };
-        match read(session, path) {
-            // Hosts that presets take from a machine's configuration are another machine's matter.
-            Ok((file, text)) => match Document::parse(&file, &text, &Hosts::Unknown) {
-                Ok(document) => (checked.ok, checked.notices) = (true, document.notices),
-                Err(Refused(problems)) => checked.problems = problems,
-            },
+        let (file, text) = match read(session, path) {
+            Ok(read) => read,
             Err(failure) => {
                 unread = unread.or(Some(failure.code()));
-                if !session.json {
-                    session.complain(&failure)?;
-                }
-                checked.error = Some(failure.to_string());
+                session.complain(&failure)?;
+                let (file, error) = (path.display().to_string(), Some(failure.to_string()));
+                report.push(Checked { file, error, ok: false, problems: Vec::new(), notices: Vec::new() });
+                continue;
             }
-        }
-        report.push(checked);
+        };
+        // Hosts that presets take from a machine's configuration are another machine's matter.
+        let (ok, problems, notices) = match Document::parse(&file, &text, &Hosts::Unknown) {
+            Ok(document) => (true, Vec::new(), document.notices),
+            Err(Refused(problems)) => (false, problems, Vec::new()),
+        };
+        report.push(Checked { file, ok, problems, notices, error: None });
     }
     session.print(&report, |_| clean_lines(&shown(&report)))?;
     let sound = report.iter().all(|checked| checked.ok);
@@ -89,11 +83,13 @@ fn shown(report: &[Checked]) -> String {
             text += &format!("{file}:{}:{}: note: {what}\n", mark.line, mark.column);
         }
     }
+    let read = report.iter().filter(|checked| checked.error.is_none()).count();
     let sound = report.iter().filter(|checked| checked.ok).count();
-    match (sound, report.len()) {
+    match (sound, read) {
+        (_, 0) => text,
         (1, 1) => text + "1 document is sound.\n",
-        (sound, all) if sound == all => text + &format!("{all} documents are sound.\n"),
         (0, 1) => text + "The document is not sound.\n",
+        (sound, all) if sound == all => text + &format!("{all} documents are sound.\n"),
         (sound, all) => text + &format!("{} of {all} documents are not sound.\n", all - sound),
     }
 }

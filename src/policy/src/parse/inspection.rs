@@ -71,7 +71,7 @@ pub(super) fn inspection(
     match (requests.tls, protocol) {
         // "terminate" and "passthrough" are the words of documents before 2026-08.
         (None, _) | (Some((_, "terminate")), Some(_)) | (Some((_, "skip" | "passthrough")), None) => {}
-        (Some((mark, "terminate")), None) => problems.add(mark, format!("tls: terminate {REMEDY}")),
+        (Some((mark, "terminate")), None) => problems.notice(mark, format!("tls: terminate {REMEDY}")),
         (Some((mark, word @ ("skip" | "passthrough"))), Some(_)) => problems.add(
             mark,
             format!("tls: {word} hides the requests that protocol asks to see: take one of them out"),

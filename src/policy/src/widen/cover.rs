@@ -1,7 +1,7 @@
 //! Whether one thing takes in all of another. Every answer "yes" is certain, every "no" may be wrong; of [`Scope::meets`] and
 //! [`may_deny`] it is the other way round.
 
-use crate::document::{Binaries, Endpoint, Inspection, PathSelector, Rule};
+use crate::document::{Binaries, Endpoint, Inspection, PathSelector, Protocol, Rule};
 use crate::matching::takes_method;
 use crate::merge::Entry;
 use crate::{Cidr, Glob, Host, HostPattern, Reach, reach};
@@ -92,11 +92,11 @@ pub(super) fn paths_cover(had: &Inspection, wanted: &Inspection) -> bool {
     alike && selector_covers(&had.path, &wanted.path)
 }
 
-/// Whether the old rule allows all that the new one does.
-pub(super) fn rule_covers(had: &Rule, wanted: &Rule) -> bool {
+/// Whether the old rule is about all that the new one is about, on endpoints of one protocol.
+pub(super) fn rule_covers(protocol: Protocol, had: &Rule, wanted: &Rule) -> bool {
     let methods = match (had.method.as_deref(), wanted.method.as_deref()) {
         (None, _) => true,
-        (Some(had), Some(wanted)) => takes_method(had, wanted),
+        (Some(had), Some(wanted)) => had == wanted || protocol == Protocol::Rest && takes_method(had, wanted),
         (Some(_), None) => false,
     };
     let calls = match (&had.call, &wanted.call) {
@@ -148,7 +148,7 @@ pub(super) fn deny_covers(after: &[Entry], (entry, inspection, rule): (&Entry, &
                 && now.protocol == inspection.protocol
                 && piece.covered_by(new)
                 && paths_cover(now, inspection)
-                && now.deny.iter().any(|own| rule_covers(own, rule))
+                && now.deny.iter().any(|own| rule_covers(now.protocol, own, rule))
         })
     })
 }
