@@ -67,7 +67,12 @@ pub fn put(network: &Network) -> Result<(), Error> {
     ];
     // In this order: without APPEND a rule goes before those that are there.
     let put = nft::batch(&mut netlink, FAMILY_IP, CREATE | APPEND, requests.into_iter());
-    put.map_err(|error| Error::kernel("lead connections to the egress proxy", error))
+    put.map_err(|error| {
+        Error::kernel(
+            "lead connections to the egress proxy (by nft_tproxy and nft_reject of the kernel)",
+            error,
+        )
+    })
 }
 
 /// Fails if something but TCP connections could leave the namespace that the calling thread is in, or those would not go to the proxy.
