@@ -346,7 +346,7 @@ test_without_the_proxys_socket_a_connection_is_refused_at_once() {
 
 # Until its tenant is started again, it has a redirection.
 test_a_namespace_that_an_older_version_made_goes_on() {
-    local asked=(tenantctl exec beta -- curl -sS --noproxy '*' --max-time 5 http://8.8.4.4/)
+    local asked=(tenantctl exec beta -- curl -sS --noproxy '*' --max-time 20 http://8.8.4.4/)
     with_a_way_out
     assert_match "$("${asked[@]}")" "no rule of this tenant's policy allows 8.8.4.4:80"
     ip netns exec t-beta nft "flush chain ip tenantd intercept; delete chain ip tenantd intercept"
