@@ -110,15 +110,11 @@ pub(super) fn inspection(
 
 /// What is spoken, if requests are looked at.
 fn protocol(requests: &Requests<'_>, problems: &mut Problems<'_>) -> Option<Protocol> {
-    let (mark, word) = match &requests.protocol {
-        None => (None, "tcp"),
-        Some((mark, word)) => (Some(*mark), word.as_str()),
+    let Some((mark, word)) = requests.protocol.as_ref().filter(|(_, word)| word != "tcp") else {
+        without_inspection(requests, problems);
+        return None;
     };
-    let what = match word {
-        "tcp" => {
-            without_inspection(requests, problems);
-            return None;
-        }
+    let what = match word.as_str() {
         "rest" => return Some(Protocol::Rest),
         "websocket" => return Some(Protocol::Websocket),
         "mcp" => return Some(Protocol::Mcp),
@@ -129,7 +125,7 @@ fn protocol(requests: &Requests<'_>, problems: &mut Problems<'_>) -> Option<Prot
         "sql" => "protocol: sql is not enforced here: tcp passes its bytes unseen".to_owned(),
         other => format!("protocol is rest, websocket, mcp, json-rpc or tcp, not {}", shown(other)),
     };
-    problems.add(mark.unwrap_or_default(), what);
+    problems.add(*mark, what);
     None
 }
 
