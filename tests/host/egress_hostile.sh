@@ -351,6 +351,12 @@ test_nobody_listens_in_the_place_of_the_proxy() {
     assert_eq "$(code direct alpha https://allowed.example.com/)" 200
 }
 
+test_the_proxys_own_port_for_what_knows_no_proxy_leads_nowhere() {
+    stays_inside redirected 127.0.0.1 3129 allowed.example.com
+    stays_inside redirected 127.0.0.2 3129 allowed.example.com
+    assert_match "$(attack redirected allowed.example.com 80)" reached
+}
+
 test_a_port_that_another_connection_had_a_moment_ago_is_no_obstacle() {
     local one='hello from allowed.example.com' two='hello from sse.example.com'
     assert_eq "$(program alpha client.py port allowed.example.com sse.example.com allowed.example.com)" "$one; $two; $one"
